@@ -1,0 +1,1 @@
+//! Requests in flight: one file for each kind.

@@ -1,0 +1,46 @@
+//! Every bound of the protocol, with its unit and its reason.
+
+use core::time::Duration;
+
+/// Longest key, in bytes (the product's promise).
+pub const KEY_BYTES_MAX: usize = 4 * 1024;
+/// Longest value, in bytes (the product's promise).
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Longest keyspace name, in bytes.
+pub const KEYSPACE_NAME_BYTES_MAX: usize = 64;
+/// Longest causal context, in bytes: room for 1,000 actors.
+pub const CONTEXT_BYTES_MAX: usize = 16 * 1024 + 64;
+/// Actors that one version vector may name; a write that would need more is refused.
+pub const ACTORS_MAX: usize = 1000;
+/// Longest client frame body, in bytes: a batch of one largest value and then some.
+pub const FRAME_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest peer frame body, in bytes: one object at its largest.
+pub const PEER_BODY_BYTES_MAX: usize = OBJECT_BYTES_MAX + KEY_BYTES_MAX + 1024;
+/// Largest object (all siblings together), in bytes; a write that would exceed it is refused.
+pub const OBJECT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Items of one batch.
+pub const BATCH_ITEMS_MAX: usize = 1024;
+/// Siblings from which on a warning is counted.
+pub const SIBLINGS_WARN: usize = 25;
+/// Siblings at which further ones are refused.
+pub const SIBLINGS_MAX: usize = 100;
+/// Replicas of one key.
+pub const REPLICAS_MAX: usize = 16;
+/// Requests in flight inside one core; beyond it the answer is `Busy`.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 16 * 1024;
+/// Writers that may wait for one key; beyond it the answer is `Busy`.
+pub const WRITERS_PER_KEY_MAX: usize = 256;
+/// Requests of one client connection that may be unanswered; beyond it reading stops.
+pub const CONNECTION_IN_FLIGHT_MAX: usize = 1024;
+/// Longest time a client may give a request.
+pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+/// The time a request gets when it does not say.
+pub const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
+/// How far a clock may be off from the cluster before its node refuses to coordinate writes.
+pub const CLOCK_DRIFT_MAX: Duration = Duration::from_millis(500);
+/// How far ahead of the clock the durable bound is written: one log record for each half of it while writes arrive.
+pub const HLC_BOUND_AHEAD: Duration = Duration::from_millis(400);
+/// A read that has not its quorum after this time asks the replicas it has not asked yet.
+pub const READ_HEDGE_AFTER: Duration = Duration::from_millis(20);
+
+const _: () = assert!(VALUE_BYTES_MAX + KEY_BYTES_MAX + CONTEXT_BYTES_MAX < FRAME_BODY_BYTES_MAX / 4);

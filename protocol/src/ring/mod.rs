@@ -1,0 +1,17 @@
+//! Where a key lives.
+//!
+//! Think of a clock face cut into 2^b equal slices, the virtual nodes. A key's token points at one slice; the slice
+//! has an owner; the replicas are the owner and whoever comes next around the face, distinct nodes, distinct racks first.
+
+pub mod object_key;
+pub mod preference_list;
+pub mod shard_of;
+pub mod token;
+pub mod vnode;
+mod topology;
+
+pub use object_key::ObjectKey;
+pub use shard_of::shard_of;
+pub use token::Token;
+pub use topology::{Ring, RingError, RingNode};
+pub use vnode::{VNode, VNodeBits};

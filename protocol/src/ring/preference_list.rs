@@ -1,0 +1,1 @@
+//! Who keeps a copy: the walk around the ring.

@@ -1,0 +1,1 @@
+//! The envelope of every message, to clients and between nodes.
