@@ -17,8 +17,9 @@ pub enum Event {
     /// A client's request for a key whose vnode this shard owns inside its node. `arrived` is when its frame was read:
     /// the timeout counts from there.
     Request { origin: Origin, arrived: Instant, request: DataRequest },
-    /// A peer's message, from the link of `from`. `clock_millis` is the sender's wall clock when it sent.
-    Message { from: PeerShard, clock_millis: u64, message: PeerMessage },
+    /// A peer's message, from the link of `from`. `epoch` and `clock_millis` (the sender's wall clock when it sent)
+    /// are those of its envelope.
+    Message { from: PeerShard, epoch: u64, clock_millis: u64, message: PeerMessage },
     /// What the store holds for the key of an earlier [`crate::Effect::Load`].
     Loaded { ticket: Ticket, found: Found },
     /// All appended records up to and with `upto` would survive a power cut.

@@ -61,6 +61,11 @@ impl ShardCore {
         &self.stats
     }
 
+    /// The epoch of the view in force: what the envelope of each message sent carries.
+    pub fn epoch(&self) -> u64 {
+        todo!()
+    }
+
     /// Client requests not yet replied to.
     pub fn in_flight(&self) -> usize {
         todo!()
