@@ -27,12 +27,7 @@ impl Client {
     }
 
     /// Writes a key.
-    pub fn put(
-        &self,
-        key: impl AsRef<[u8]>,
-        value: impl Into<Bytes>,
-        options: &Options,
-    ) -> Result<Written, Error> {
+    pub fn put(&self, key: impl AsRef<[u8]>, value: impl Into<Bytes>, options: &Options) -> Result<Written, Error> {
         todo!("{:?}{:?}{options:?}", key.as_ref(), value.into())
     }
 
@@ -42,11 +37,7 @@ impl Client {
     }
 
     /// Does many operations at once; see [`crate::Client::batch`].
-    pub fn batch(
-        &self,
-        operations: Vec<Operation>,
-        options: &Options,
-    ) -> Vec<Result<Outcome, Error>> {
+    pub fn batch(&self, operations: Vec<Operation>, options: &Options) -> Vec<Result<Outcome, Error>> {
         todo!("{operations:?}{options:?}")
     }
 

@@ -50,11 +50,7 @@ impl Client {
     }
 
     /// Does many operations, split by owning core, at once; the answers stand in the order of `operations`, each with its own result.
-    pub async fn batch(
-        &self,
-        operations: Vec<Operation>,
-        options: &Options,
-    ) -> Vec<Result<Outcome, Error>> {
+    pub async fn batch(&self, operations: Vec<Operation>, options: &Options) -> Vec<Result<Outcome, Error>> {
         todo!("{operations:?}{options:?}")
     }
 

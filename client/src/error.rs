@@ -133,10 +133,7 @@ impl Error {
     /// Whether a write that ended in this error may have happened all the same. For a get the answer does not matter.
     pub fn changed(&self) -> Changed {
         match self {
-            Error::Refused { .. }
-            | Error::Unreachable { .. }
-            | Error::NotSent
-            | Error::BadInput(_) => Changed::Nothing,
+            Error::Refused { .. } | Error::Unreachable { .. } | Error::NotSent | Error::BadInput(_) => Changed::Nothing,
             Error::Unknown { .. }
             | Error::NoAnswer { .. }
             | Error::ConnectionLost { .. }
@@ -224,16 +221,12 @@ fn explain(refusal: Refusal) -> &'static str {
             "fewer replicas are reachable than the request requires; try later, or require fewer"
         }
         Refusal::Busy => "the node is busy; try later",
-        Refusal::DeadlinePassed => {
-            "the timeout passed before any work was done; try again, with more time"
-        }
+        Refusal::DeadlinePassed => "the timeout passed before any work was done; try again, with more time",
         Refusal::UnknownKeyspace => "there is no keyspace of that name",
         Refusal::BadKey => "a key has 1 to 4096 bytes",
         Refusal::ValueTooLarge => "a value has at most 1048576 bytes",
         Refusal::BadContext => "the context is not one that a get or put of this key gave",
-        Refusal::ContextFromFuture => {
-            "the context names a time that has not come yet; compare the clocks of the nodes"
-        }
+        Refusal::ContextFromFuture => "the context names a time that has not come yet; compare the clocks of the nodes",
         Refusal::BadQuorum => "N, R or W is 0 or larger than the cluster allows",
         Refusal::TooManySiblings => {
             "the key has too many siblings; get it, merge them, and put with the context of the get"

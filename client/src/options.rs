@@ -106,19 +106,13 @@ impl Options {
             return Err(BadInput::Context { bytes: context });
         }
         if self.timeout.is_zero() || self.timeout > REQUEST_TIMEOUT_MAX {
-            return Err(BadInput::Timeout {
-                timeout: self.timeout,
-            });
+            return Err(BadInput::Timeout { timeout: self.timeout });
         }
         Ok(())
     }
 
     /// What travels in the frame, with `timeout` as what is left of the caller's time.
     pub(crate) fn on_the_wire(&self, timeout: Duration) -> RequestOptions {
-        RequestOptions {
-            replicas: self.replicas,
-            level: self.level,
-            timeout,
-        }
+        RequestOptions { replicas: self.replicas, level: self.level, timeout }
     }
 }

@@ -95,19 +95,12 @@ impl Operation {
 
     /// Writes `value` under `key`, having seen nothing.
     pub fn put(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Operation {
-        Operation::Put {
-            key: key.into(),
-            value: value.into(),
-            context: Context::default(),
-        }
+        Operation::Put { key: key.into(), value: value.into(), context: Context::default() }
     }
 
     /// Deletes `key`, having seen nothing.
     pub fn delete(key: impl Into<Bytes>) -> Operation {
-        Operation::Delete {
-            key: key.into(),
-            context: Context::default(),
-        }
+        Operation::Delete { key: key.into(), context: Context::default() }
     }
 
     /// The same with what its writer has seen; a get carries no context and stays as it is.
@@ -115,11 +108,7 @@ impl Operation {
     pub fn seen(self, context: Context) -> Operation {
         match self {
             Operation::Get { key } => Operation::Get { key },
-            Operation::Put { key, value, .. } => Operation::Put {
-                key,
-                value,
-                context,
-            },
+            Operation::Put { key, value, .. } => Operation::Put { key, value, context },
             Operation::Delete { key, .. } => Operation::Delete { key, context },
         }
     }
@@ -127,9 +116,7 @@ impl Operation {
     /// The key.
     pub fn key(&self) -> &Bytes {
         match self {
-            Operation::Get { key } | Operation::Put { key, .. } | Operation::Delete { key, .. } => {
-                key
-            }
+            Operation::Get { key } | Operation::Put { key, .. } | Operation::Delete { key, .. } => key,
         }
     }
 }
