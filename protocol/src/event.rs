@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::now::Instant;
 use crate::node::{NodeId, PeerShard};
+use crate::now::Instant;
 use crate::object::EncodedObject;
 use crate::ticket::{Lsn, Origin, Ticket};
 use crate::view::ClusterView;

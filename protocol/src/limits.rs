@@ -8,6 +8,8 @@ pub const KEY_BYTES_MAX: usize = 4 * 1024;
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// Longest keyspace name, in bytes.
 pub const KEYSPACE_NAME_BYTES_MAX: usize = 64;
+/// Longest name of a node or rack, in bytes.
+pub const NODE_NAME_BYTES_MAX: usize = 64;
 /// Longest causal context, in bytes: room for 1,000 actors.
 pub const CONTEXT_BYTES_MAX: usize = 16 * 1024 + 64;
 /// Actors that one version vector may name; a write that would need more is refused.

@@ -4,14 +4,15 @@
 //! has an owner; the replicas are the owner and whoever comes next around the face, distinct nodes, distinct racks first.
 
 pub mod object_key;
-pub mod preference_list;
+mod preference_list;
+mod seating;
 pub mod shard_of;
 pub mod token;
-pub mod vnode;
 mod topology;
+pub mod vnode;
 
 pub use object_key::ObjectKey;
 pub use shard_of::shard_of;
 pub use token::Token;
-pub use topology::{Ring, RingError, RingNode};
+pub use topology::{Ring, RingError, RingNode, RingShare};
 pub use vnode::{VNode, VNodeBits};

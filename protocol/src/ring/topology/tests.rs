@@ -1,0 +1,121 @@
+//! What a ring promises, for clusters of many shapes.
+
+use super::*;
+
+/// So many nodes in each rack, called after it.
+pub(in crate::ring) fn nodes_in_racks(racks: &[(&str, usize)]) -> Vec<RingNode> {
+    let rack_nodes = |(rack, count): &(&str, usize)| {
+        let rack = (*rack).to_owned();
+        (0..*count).map(move |place| RingNode::new(&format!("{rack}{place:03}"), &rack))
+    };
+    racks.iter().flat_map(rack_nodes).collect()
+}
+
+fn ring(racks: &[(&str, usize)]) -> Ring {
+    Ring::lay_out(VNodeBits::DEFAULT, nodes_in_racks(racks)).expect("a ring")
+}
+
+fn vnodes(ring: &Ring) -> impl Iterator<Item = VNode> {
+    (0..ring.bits().count()).map(|vnode| VNode(vnode as u16))
+}
+
+/// Largest over mean.
+fn imbalance(loads: impl Iterator<Item = usize> + Clone) -> f64 {
+    let (sum, count) = (loads.clone().sum::<usize>(), loads.clone().count());
+    loads.max().unwrap_or(0) as f64 * count as f64 / sum as f64
+}
+
+const SHAPES: [&[(&str, usize)]; 9] = [
+    &[("a", 1)],
+    &[("a", 3)],
+    &[("a", 1), ("b", 1), ("c", 1)],
+    &[("a", 2), ("b", 2), ("c", 2)],
+    &[("a", 4), ("b", 4), ("c", 4)],
+    &[("a", 3), ("b", 2), ("c", 2)],
+    &[("a", 5), ("b", 5)],
+    &[("a", 7)],
+    &[("a", 40), ("b", 30), ("c", 30)],
+];
+
+#[test]
+fn the_order_of_the_list_does_not_matter() {
+    for shape in SHAPES {
+        let nodes = nodes_in_racks(shape);
+        let mut turned = nodes.clone();
+        turned.reverse();
+        let rings = [nodes, turned].map(|nodes| Ring::lay_out(VNodeBits::DEFAULT, nodes).expect("a ring"));
+        assert_eq!(rings[0].lists, rings[1].lists);
+        assert_eq!(rings[0].fingerprint(), rings[1].fingerprint());
+    }
+}
+
+#[test]
+fn everybody_owns_the_same_give_or_take_one() {
+    for shape in SHAPES {
+        let shares = ring(shape).shares(1);
+        let owned = shares.iter().map(|share| share.owned);
+        let (least, most) = (owned.clone().min().expect("some"), owned.max().expect("some"));
+        assert!(most - least <= 1, "{shape:?}: {least} to {most}");
+    }
+}
+
+#[test]
+fn copies_are_spread_evenly_where_racks_are_of_one_size() {
+    for shape in [SHAPES[3], SHAPES[4], SHAPES[6], SHAPES[7]] {
+        let shares = ring(shape).shares(3);
+        let imbalance = imbalance(shares.iter().map(|share| share.held));
+        assert!(imbalance < 1.02, "{shape:?}: the fullest node holds {imbalance} of the mean");
+    }
+}
+
+#[test]
+fn primaries_are_distinct_nodes_and_of_as_many_racks_as_there_are() {
+    for shape in SHAPES {
+        let ring = ring(shape);
+        for vnode in vnodes(&ring) {
+            let list = ring.preference_list(vnode);
+            assert_eq!(list.len(), ring.nodes().len().min(REPLICAS_MAX));
+            let distinct: std::collections::BTreeSet<_> = list.iter().collect();
+            assert_eq!(distinct.len(), list.len());
+            let first = &list[..shape.len().min(list.len())];
+            let racks: std::collections::BTreeSet<_> =
+                first.iter().map(|id| &ring.node(*id).expect("a member").rack).collect();
+            assert_eq!(racks.len(), first.len(), "{shape:?} {vnode:?}");
+        }
+    }
+}
+
+#[test]
+fn the_owner_leads_the_list_and_every_member_is_found_by_its_number() {
+    let ring = ring(SHAPES[8]);
+    assert!(ring.nodes().iter().all(|node| ring.node(node.id) == Some(node)));
+    assert_eq!(ring.node(NodeId(1)), None);
+    let vnode = ring.vnode(Token(u128::MAX));
+    assert_eq!(vnode, VNode(1023));
+    assert_eq!(ring.owner(vnode), ring.preference_list(vnode)[0]);
+}
+
+#[test]
+fn a_fingerprint_tells_racks_names_and_bits_apart() {
+    let other_bits = Ring::lay_out(VNodeBits::new(9).expect("valid"), nodes_in_racks(SHAPES[2])).expect("a ring");
+    let mut prints: Vec<u64> = SHAPES.iter().map(|shape| ring(shape).fingerprint()).collect();
+    prints.push(other_bits.fingerprint());
+    prints.sort_unstable();
+    prints.dedup();
+    assert_eq!(prints.len(), SHAPES.len() + 1);
+}
+
+#[test]
+fn lists_that_make_no_ring_are_refused_with_the_reason() {
+    let lay_out = |nodes: Vec<RingNode>| Ring::lay_out(VNodeBits::new(2).expect("valid"), nodes).expect_err("no ring");
+    assert_eq!(lay_out(vec![]), RingError::Empty);
+    let twins = vec![RingNode::new("a", "r"), RingNode::new("a", "s")];
+    assert_eq!(lay_out(twins), RingError::DuplicateName { name: "a".into() });
+    assert_eq!(lay_out(nodes_in_racks(&[("a", 5)])), RingError::TooManyNodes { nodes: 5, vnodes: 4 });
+    for (name, rack, bad) in [("", "r", ""), ("a b", "r", "a b"), ("a", "r/s", "r/s")] {
+        assert_eq!(lay_out(vec![RingNode::new(name, rack)]), RingError::BadName { name: bad.into() });
+    }
+    let mut collision = nodes_in_racks(&[("a", 2)]);
+    collision[1].id = collision[0].id;
+    assert!(matches!(lay_out(collision), RingError::NumberCollision { .. }));
+}
