@@ -1,1 +1,45 @@
-//! Placeholder.
+//! What one shard keeps, and how it is found again.
+//!
+//! Think of a shop: the log is the till roll (in order, never rewritten), the memtable the counter (today's goods),
+//! the sorted store the warehouse, the object cache the shelf behind the counter. A checkpoint carries the counter
+//! into the warehouse, and only then may the till roll be torn off.
+//!
+//! ```text
+//! append ─► ShardStore (memtable) ─► Batch ─► WalWriter ─► Disk          durable, then said
+//! lookup ─► memtable ─► object cache ─► Companion ─► SortedStore         never waits on an executor
+//! freeze ─► Companion applies + flush_durable ─► Manifest ─► old segments go ─► checkpointed
+//! ```
+//!
+//! Knows neither the runtime nor the protocol: keys are a token and routed bytes, objects are bytes, and the only way
+//! to a disk is the [`Disk`] trait (the sorted stores, which run on a thread of their own, apart).
+
+pub mod checkpoint;
+pub mod companion;
+pub mod disk;
+pub mod error;
+pub mod limits;
+pub mod manifest;
+pub mod node_dir;
+pub mod planted;
+pub mod record;
+pub mod recovery;
+pub mod shard_store;
+pub mod sorted_store;
+pub mod stats;
+pub mod table;
+pub mod wal;
+
+pub use checkpoint::{CheckpointJob, finish_checkpoint};
+pub use companion::{ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer, CompanionRequest};
+pub use disk::{Disk, DiskFile, StdDisk, run_ready};
+pub use error::StorageError;
+pub use limits::{StoreLimits, WalLimits};
+pub use manifest::Manifest;
+pub use node_dir::{Identity, NodeDir, NodeDirError};
+pub use record::{LogRecord, Lsn};
+pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
+pub use shard_store::{Delivery, Lookup, ShardStore};
+pub use sorted_store::{MemorySortedStore, SledStore, SortedEntry, SortedStore, SortedStoreError};
+pub use stats::StoreStats;
+pub use table::FrozenTable;
+pub use wal::{Batch, WalPosition, WalWriter};

@@ -1,0 +1,70 @@
+//! Every bound of the storage, with its unit and its reason.
+
+/// The unit of direct I/O: offset, length and address of every write are multiples of it.
+pub const PAGE_BYTES: usize = 4096;
+/// Longest routed key, in bytes: a key of 4 KiB, a keyspace name of 64 bytes, its length, and room.
+pub const ROUTED_BYTES_MAX: usize = 4096 + 256;
+/// Largest object, in bytes (all siblings together).
+pub const OBJECT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A batch is closed once it holds this much; one record may carry it beyond.
+pub const BATCH_BYTES_SOFT: usize = 4 * 1024 * 1024;
+/// Largest encoded batch, in bytes: the soft bound passed by one largest record.
+pub const BATCH_BYTES_MAX: usize = BATCH_BYTES_SOFT + OBJECT_BYTES_MAX + ROUTED_BYTES_MAX + PAGE_BYTES;
+/// Size of a log segment, in bytes, unless the limits say otherwise.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Objects below this size are copied when appended: a slice of a few bytes would keep its whole arena alive.
+pub const SHARED_OBJECT_BYTES_MIN: usize = 512;
+/// Objects below this size are copied when they move into the cache, where they may stay for days.
+/// Half an arena of 64 KiB: what the cache counts is then at least half of what it keeps.
+pub const CACHED_SLICE_BYTES_MIN: usize = 32 * 1024;
+/// Entries of a written checkpoint that move into the cache with each append, so that no turn pays for all of them.
+pub const SETTLE_ENTRIES: usize = 8;
+/// Cold reads in one request to the companion.
+pub const COLD_READS_MAX: usize = 1024;
+/// Requests that may wait for the companion, and answers that may wait for the shard.
+pub const COMPANION_QUEUE_MAX: usize = 256;
+/// Entries that a checkpoint writes between two looks at waiting reads.
+pub const CHECKPOINT_PIECE_ENTRIES: usize = 64;
+/// Bytes that a checkpoint writes between two looks at waiting reads (one largest object may pass it).
+pub const CHECKPOINT_PIECE_BYTES: usize = 256 * 1024;
+/// Entries of one page of a scan.
+pub const SCAN_ENTRIES_MAX: usize = 4096;
+
+const _: () = assert!(BATCH_BYTES_MAX as u64 + (PAGE_BYTES as u64) < SEGMENT_BYTES / 4);
+
+/// The bounds of one shard's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreLimits {
+    /// The active memtable; when it is full a checkpoint is due. The frozen one may be as large again.
+    pub memtable_bytes_max: usize,
+    /// The object cache, overhead included.
+    pub cache_bytes_max: usize,
+    /// Log since the last checkpoint; past it a checkpoint is due even if the memtable is small.
+    pub log_bytes_max: u64,
+    /// Appended records that no batch has taken yet; past it the store is overloaded.
+    pub pending_bytes_max: usize,
+}
+
+impl Default for StoreLimits {
+    fn default() -> StoreLimits {
+        StoreLimits {
+            memtable_bytes_max: 32 << 20,
+            cache_bytes_max: 64 << 20,
+            log_bytes_max: 4 * SEGMENT_BYTES,
+            pending_bytes_max: 32 << 20,
+        }
+    }
+}
+
+/// The bounds of one shard's log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WalLimits {
+    /// Size of a segment in bytes: a multiple of the page; a larger batch gets a segment of its own size.
+    pub segment_bytes: u64,
+}
+
+impl Default for WalLimits {
+    fn default() -> WalLimits {
+        WalLimits { segment_bytes: SEGMENT_BYTES }
+    }
+}
