@@ -1,4 +1,6 @@
-//! Why bytes are not a message.
+//! Why bytes are not a message, and why a message has no bytes.
+
+use crate::object::ObjectDecodeError;
 
 /// What was wrong with a frame or body. `offset` counts from the start of what was being decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -27,4 +29,32 @@ pub enum DecodeError {
     /// No such opcode.
     #[error("unknown opcode {found:#04x}")]
     UnknownOpcode { found: u8 },
+    /// A text that is not UTF-8.
+    #[error("{what} is not UTF-8 at offset {offset}")]
+    NotText { what: &'static str, offset: usize },
+    /// Bytes that are no object.
+    #[error("not an object: {what} at byte {at} of it")]
+    BadObject { what: &'static str, at: usize },
+}
+
+impl DecodeError {
+    /// True if the stream of frames can be followed no further, so that the connection ends after the error reply.
+    /// Only an unknown opcode leaves it in order.
+    pub fn ends_connection(&self) -> bool {
+        !matches!(self, DecodeError::UnknownOpcode { .. })
+    }
+}
+
+impl From<ObjectDecodeError> for DecodeError {
+    fn from(error: ObjectDecodeError) -> DecodeError {
+        DecodeError::BadObject { what: error.what, at: error.at }
+    }
+}
+
+/// Why a message was not encoded. The buffer is as it was before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// Longer than the other side would accept.
+    #[error("{what} of {found} exceeds the bound of {max}")]
+    TooLong { what: &'static str, found: usize, max: usize },
 }

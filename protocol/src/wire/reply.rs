@@ -72,4 +72,61 @@ pub enum Refusal {
     Stopping = 14,
     /// The batch, option or opcode is not valid.
     BadRequest = 15,
+    /// The replies before this one filled the frame of a batch (or one key's siblings are more than a frame holds).
+    /// Nothing was changed; ask for this key again, in a smaller batch.
+    ReplyFull = 16,
+}
+
+impl Refusal {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Refusal; 16] = [
+        Refusal::NotEnoughReplicas,
+        Refusal::Busy,
+        Refusal::DeadlinePassed,
+        Refusal::UnknownKeyspace,
+        Refusal::BadKey,
+        Refusal::ValueTooLarge,
+        Refusal::BadContext,
+        Refusal::ContextFromFuture,
+        Refusal::BadQuorum,
+        Refusal::TooManySiblings,
+        Refusal::ClockSkew,
+        Refusal::DiskFailed,
+        Refusal::Unreadable,
+        Refusal::Stopping,
+        Refusal::BadRequest,
+        Refusal::ReplyFull,
+    ];
+
+    /// Its number on the wire.
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    /// The refusal of that number.
+    pub fn from_number(number: u16) -> Option<Refusal> {
+        Refusal::ALL.get(usize::from(number).checked_sub(1)?).copied()
+    }
+
+    /// True if the same request may be done later or by another node; false if the request itself must change.
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Refusal::NotEnoughReplicas
+            | Refusal::Busy
+            | Refusal::DeadlinePassed
+            | Refusal::ClockSkew
+            | Refusal::DiskFailed
+            | Refusal::Unreadable
+            | Refusal::Stopping
+            | Refusal::ReplyFull => true,
+            Refusal::UnknownKeyspace
+            | Refusal::BadKey
+            | Refusal::ValueTooLarge
+            | Refusal::BadContext
+            | Refusal::ContextFromFuture
+            | Refusal::BadQuorum
+            | Refusal::TooManySiblings
+            | Refusal::BadRequest => false,
+        }
+    }
 }

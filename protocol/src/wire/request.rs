@@ -57,3 +57,40 @@ impl DataRequest {
         }
     }
 }
+
+/// On the wire: what the keyspace says.
+const LEVEL_DEFAULT: u8 = 0;
+/// The largest count that has a code of its own: its number.
+const LEVEL_COUNT_MAX: u8 = 250;
+/// On the wire: a count of zero, which is always refused (so that asking for it is no silent default).
+const LEVEL_COUNT_ZERO: u8 = 252;
+const LEVEL_ONE: u8 = 253;
+const LEVEL_QUORUM: u8 = 254;
+const LEVEL_ALL: u8 = 255;
+
+impl Level {
+    /// Its byte on the wire. Counts above 250 (more than any N) travel as 250.
+    pub fn code(self) -> u8 {
+        match self {
+            Level::Default => LEVEL_DEFAULT,
+            Level::One => LEVEL_ONE,
+            Level::Quorum => LEVEL_QUORUM,
+            Level::All => LEVEL_ALL,
+            Level::Count(0) => LEVEL_COUNT_ZERO,
+            Level::Count(count) => count.min(LEVEL_COUNT_MAX),
+        }
+    }
+
+    /// The level of a byte; `None` for 251, which has no meaning.
+    pub fn from_code(code: u8) -> Option<Level> {
+        match code {
+            LEVEL_DEFAULT => Some(Level::Default),
+            LEVEL_ONE => Some(Level::One),
+            LEVEL_QUORUM => Some(Level::Quorum),
+            LEVEL_ALL => Some(Level::All),
+            LEVEL_COUNT_ZERO => Some(Level::Count(0)),
+            count if count <= LEVEL_COUNT_MAX => Some(Level::Count(count)),
+            _ => None,
+        }
+    }
+}
