@@ -182,7 +182,8 @@ pub fn refusal_is_retryable(refusal: Refusal) -> bool {
         | Refusal::ClockSkew
         | Refusal::DiskFailed
         | Refusal::Unreadable
-        | Refusal::Stopping => true,
+        | Refusal::Stopping
+        | Refusal::ReplyFull => true,
         Refusal::UnknownKeyspace
         | Refusal::BadKey
         | Refusal::ValueTooLarge
@@ -212,6 +213,7 @@ pub fn refusal_name(refusal: Refusal) -> &'static str {
         Refusal::Unreadable => "unreadable",
         Refusal::Stopping => "stopping",
         Refusal::BadRequest => "bad_request",
+        Refusal::ReplyFull => "reply_full",
     }
 }
 
@@ -236,5 +238,6 @@ fn explain(refusal: Refusal) -> &'static str {
         Refusal::Unreadable => "the node could not read the stored bytes; another node may do it",
         Refusal::Stopping => "the node is stopping; another node may do it",
         Refusal::BadRequest => "the request is not valid",
+        Refusal::ReplyFull => "the reply has no room for this key; ask again for it in a smaller batch",
     }
 }
