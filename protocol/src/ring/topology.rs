@@ -45,6 +45,14 @@ pub enum RingError {
         /// The name.
         name: String,
     },
+    /// A list of owners that names strangers, or not one for each vnode, or whose nodes do not stand in order.
+    #[error("{owners} owners, of nodes in the order of their names, were to be given for {vnodes} vnodes")]
+    OwnersUnfit {
+        /// How many there are.
+        owners: usize,
+        /// How many there must be.
+        vnodes: usize,
+    },
     /// Two nodes have one name.
     #[error("the node name {name:?} occurs twice")]
     DuplicateName {
@@ -91,9 +99,25 @@ impl Ring {
         nodes.sort_by(|a, b| a.name.cmp(&b.name));
         let by_number = check_and_number(bits, &nodes)?;
         let owners = seating::seat(bits, &nodes);
-        let lists = PreferenceLists::walk(&owners, &stops(&nodes), nodes.len().min(REPLICAS_MAX));
-        let fingerprint = fingerprint(bits, &nodes, &owners);
-        Ok(Ring { bits, nodes, by_number, lists, fingerprint })
+        Ok(Ring::assemble(bits, nodes, by_number, &owners))
+    }
+
+    /// The ring that somebody else laid out, from what a topology reply tells: `owners` names the owner of each vnode
+    /// by its place in `nodes`, which stand in the order of their names.
+    pub fn from_owners(bits: VNodeBits, nodes: Vec<RingNode>, owners: &[u16]) -> Result<Ring, RingError> {
+        let by_number = check_and_number(bits, &nodes)?;
+        let are_sorted = nodes.is_sorted_by(|a, b| a.name < b.name);
+        let are_members = owners.iter().all(|owner| usize::from(*owner) < nodes.len());
+        if !are_sorted || !are_members || owners.len() != bits.count() {
+            return Err(RingError::OwnersUnfit { owners: owners.len(), vnodes: bits.count() });
+        }
+        Ok(Ring::assemble(bits, nodes, by_number, owners))
+    }
+
+    fn assemble(bits: VNodeBits, nodes: Vec<RingNode>, by_number: Vec<(NodeId, u16)>, owners: &[u16]) -> Ring {
+        let lists = PreferenceLists::walk(owners, &stops(&nodes), nodes.len().min(REPLICAS_MAX));
+        let fingerprint = fingerprint(bits, &nodes, owners);
+        Ring { bits, nodes, by_number, lists, fingerprint }
     }
 
     /// b.
@@ -116,6 +140,15 @@ impl Ring {
     #[inline]
     pub fn vnode(&self, token: Token) -> VNode {
         self.bits.vnode(token)
+    }
+
+    /// The place in [`Ring::nodes`] of the owner of each vnode, from which [`Ring::from_owners`] makes this ring again.
+    pub fn owner_places(&self) -> Vec<u16> {
+        let place_of = |id: &NodeId| self.by_number.binary_search_by_key(id, |(number, _)| *number);
+        let owner_of = |vnode: usize| &self.lists.of(vnode)[0];
+        (0..self.bits.count())
+            .map(|vnode| self.by_number[place_of(owner_of(vnode)).expect("lists name members")].1)
+            .collect()
     }
 
     /// The owner of a slice.

@@ -32,4 +32,4 @@ pub use hello::{ClientHello, Limits, ServerHello};
 pub use opcode::Opcode;
 pub use peer_codec::{PeerFrame, decode_peer, encode_envelope, encode_link_ping, encode_link_pong};
 pub use peer_hello::{PeerHello, PeerReject, PeerWelcome, RejectReason};
-pub use topology_reply::{TopologyNode, TopologyReply};
+pub use topology_reply::{Acquaintance, TopologyNode, TopologyReply};

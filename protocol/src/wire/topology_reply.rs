@@ -9,8 +9,8 @@ use super::reader::Reader;
 use super::{DecodeError, Opcode, begin_frame};
 use crate::limits;
 use crate::node::NodeId;
-use crate::ring::VNodeBits;
-use crate::view::{ConflictPolicy, Keyspace};
+use crate::ring::{Ring, RingError, RingNode, VNodeBits};
+use crate::view::{ClusterView, ConflictPolicy, Keyspace};
 use crate::wire::request::Level;
 
 /// Longest name of a node, a rack, and longest address, in bytes: one byte counts them.
@@ -58,7 +58,43 @@ pub struct TopologyReply {
     pub keyspaces: Vec<Keyspace>,
 }
 
+/// What the answering node knows of a member beside its place on the ring.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Acquaintance {
+    /// As in [`TopologyNode::client_addr`].
+    pub client_addr: Option<String>,
+    /// As in [`TopologyNode::shards`].
+    pub shards: u16,
+    /// As in [`TopologyNode::up`].
+    pub up: bool,
+}
+
 impl TopologyReply {
+    /// The cluster of `view`, with what `known` tells about each of its nodes.
+    pub fn of_view(view: &ClusterView, mut known: impl FnMut(NodeId) -> Acquaintance) -> TopologyReply {
+        let mut describe = |node: &RingNode| {
+            let Acquaintance { client_addr, shards, up } = known(node.id);
+            TopologyNode { id: node.id, name: node.name.clone(), rack: node.rack.clone(), client_addr, shards, up }
+        };
+        TopologyReply {
+            epoch: view.epoch,
+            vnode_bits: view.ring.bits(),
+            nodes: view.ring.nodes().iter().map(&mut describe).collect(),
+            owners: view.ring.owner_places(),
+            keyspaces: view.keyspaces.clone(),
+        }
+    }
+
+    /// The ring itself, with the same preference lists as the nodes have.
+    ///
+    /// # Errors
+    /// The nodes or owners make no ring; the answering node is at fault.
+    pub fn ring(&self) -> Result<Ring, RingError> {
+        let ring_node =
+            |node: &TopologyNode| RingNode { id: node.id, name: node.name.clone(), rack: node.rack.clone() };
+        Ring::from_owners(self.vnode_bits, self.nodes.iter().map(ring_node).collect(), &self.owners)
+    }
+
     /// Appends the frame that answers a `TOPOLOGY` request.
     pub fn encode(&self, request_id: u32, out: &mut Vec<u8>) {
         let frame = begin_frame(out, Opcode::TopologyReply, request_id);

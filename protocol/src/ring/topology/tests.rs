@@ -119,3 +119,29 @@ fn lists_that_make_no_ring_are_refused_with_the_reason() {
     collision[1].id = collision[0].id;
     assert!(matches!(lay_out(collision), RingError::NumberCollision { .. }));
 }
+
+#[test]
+fn a_ring_comes_back_from_its_owners() {
+    for racks in SHAPES {
+        let laid_out = ring(racks);
+        let rebuilt = Ring::from_owners(laid_out.bits(), laid_out.nodes().to_vec(), &laid_out.owner_places());
+        let rebuilt = rebuilt.expect("the owners of a ring make a ring");
+        assert_eq!(rebuilt.fingerprint(), laid_out.fingerprint());
+        for vnode in vnodes(&laid_out) {
+            assert_eq!(rebuilt.preference_list(vnode), laid_out.preference_list(vnode));
+        }
+    }
+}
+
+#[test]
+fn owners_that_do_not_fit_make_no_ring() {
+    let laid_out = ring(&[("a", 3)]);
+    let (bits, nodes, owners) = (laid_out.bits(), laid_out.nodes().to_vec(), laid_out.owner_places());
+    let mut stranger = owners.clone();
+    stranger[7] = 3;
+    let mut unsorted = nodes.clone();
+    unsorted.swap(0, 1);
+    for (nodes, owners) in [(nodes.clone(), &owners[1..]), (nodes, &stranger), (unsorted, &owners)] {
+        assert!(matches!(Ring::from_owners(bits, nodes, owners), Err(RingError::OwnersUnfit { .. })));
+    }
+}
