@@ -2,6 +2,10 @@
 //!
 //! A test owns its cluster; when it ends, however it ends, its processes are ended too, by their ids.
 
+#![expect(dead_code, reason = "each test binary uses its own part of this module")]
+
+pub mod raw;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
