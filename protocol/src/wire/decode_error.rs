@@ -7,34 +7,78 @@ use crate::object::ObjectDecodeError;
 pub enum DecodeError {
     /// The first two bytes are not rondo's.
     #[error("not a rondo frame: magic {found:#06x}")]
-    BadMagic { found: u16 },
+    BadMagic {
+        /// What was found.
+        found: u16,
+    },
     /// A version we do not speak.
     #[error("protocol version {found} is not supported (this side speaks 1)")]
-    BadVersion { found: u8 },
+    BadVersion {
+        /// What was found.
+        found: u8,
+    },
     /// A length beyond the bound.
-    #[error("{what} of {found} bytes exceeds the bound of {max}")]
-    TooLong { what: &'static str, found: usize, max: usize },
+    #[error("{what}: {found} exceeds the bound of {max}")]
+    TooLong {
+        /// Which field.
+        what: &'static str,
+        /// What was found.
+        found: usize,
+        /// The bound.
+        max: usize,
+    },
     /// The checksum does not fit.
     #[error("checksum mismatch: frame says {found:#010x}, bytes give {computed:#010x}")]
-    BadChecksum { found: u32, computed: u32 },
+    BadChecksum {
+        /// What was found.
+        found: u32,
+        /// What the bytes give.
+        computed: u32,
+    },
     /// The body ends too early.
     #[error("body ends inside {what} at offset {offset}")]
-    Truncated { what: &'static str, offset: usize },
+    Truncated {
+        /// Which field.
+        what: &'static str,
+        /// Where.
+        offset: usize,
+    },
     /// Bytes are left over.
     #[error("{extra} bytes left over after the body")]
-    TrailingBytes { extra: usize },
+    TrailingBytes {
+        /// How many.
+        extra: usize,
+    },
     /// A value that the field does not allow.
     #[error("{what} has the value {found}, which is not allowed")]
-    BadValue { what: &'static str, found: u64 },
+    BadValue {
+        /// Which field.
+        what: &'static str,
+        /// What was found.
+        found: u64,
+    },
     /// No such opcode.
     #[error("unknown opcode {found:#04x}")]
-    UnknownOpcode { found: u8 },
+    UnknownOpcode {
+        /// What was found.
+        found: u8,
+    },
     /// A text that is not UTF-8.
     #[error("{what} is not UTF-8 at offset {offset}")]
-    NotText { what: &'static str, offset: usize },
+    NotText {
+        /// Which field.
+        what: &'static str,
+        /// Where.
+        offset: usize,
+    },
     /// Bytes that are no object.
     #[error("not an object: {what} at byte {at} of it")]
-    BadObject { what: &'static str, at: usize },
+    BadObject {
+        /// Which field.
+        what: &'static str,
+        /// Where in it.
+        at: usize,
+    },
 }
 
 impl DecodeError {
@@ -56,5 +100,12 @@ impl From<ObjectDecodeError> for DecodeError {
 pub enum EncodeError {
     /// Longer than the other side would accept.
     #[error("{what} of {found} exceeds the bound of {max}")]
-    TooLong { what: &'static str, found: usize, max: usize },
+    TooLong {
+        /// Which field.
+        what: &'static str,
+        /// What was found.
+        found: usize,
+        /// The bound.
+        max: usize,
+    },
 }

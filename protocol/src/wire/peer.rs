@@ -1,31 +1,69 @@
 //! What cores of different nodes say to each other.
 
-use bytes::Bytes;
+use core::time::Duration;
 
 use crate::object::EncodedObject;
 use crate::ring::ObjectKey;
 use crate::ticket::Ticket;
 use crate::wire::reply::{DataReply, Refusal};
 use crate::wire::request::DataRequest;
-use core::time::Duration;
 
 /// One message on a peer link. Every frame also carries the sender's epoch and wall clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerMessage {
     /// Merge this object into yours and say when the result is durable.
-    Replicate { ticket: Ticket, key: ObjectKey, object: EncodedObject },
+    Replicate {
+        /// The request of the sender (in an answer: of the receiver).
+        ticket: Ticket,
+        /// The key.
+        key: ObjectKey,
+        /// The object.
+        object: EncodedObject,
+    },
     /// The answer: durable, or refused and nothing changed.
-    Replicated { ticket: Ticket, outcome: Result<(), Refusal> },
+    Replicated {
+        /// The request of the sender (in an answer: of the receiver).
+        ticket: Ticket,
+        /// What came of it.
+        outcome: Result<(), Refusal>,
+    },
     /// What do you hold of this key? `digest_only` asks for the digest instead of the bytes.
-    Fetch { ticket: Ticket, key: ObjectKey, digest_only: bool },
+    Fetch {
+        /// The request of the sender (in an answer: of the receiver).
+        ticket: Ticket,
+        /// The key.
+        key: ObjectKey,
+        /// Whether the digest is enough.
+        digest_only: bool,
+    },
     /// The answer. What it speaks of is durable.
-    Fetched { ticket: Ticket, answer: FetchAnswer },
+    Fetched {
+        /// The request of the sender (in an answer: of the receiver).
+        ticket: Ticket,
+        /// What there is.
+        answer: FetchAnswer,
+    },
     /// Coordinate this write for me: I hold no replica of the key. `timeout` is what is left of the client's.
-    Forward { ticket: Ticket, request: DataRequest, timeout: Duration },
+    Forward {
+        /// The request of the sender (in an answer: of the receiver).
+        ticket: Ticket,
+        /// The request.
+        request: DataRequest,
+        /// What is left of its time.
+        timeout: Duration,
+    },
     /// The answer.
-    Forwarded { ticket: Ticket, reply: DataReply },
+    Forwarded {
+        /// The request of the sender (in an answer: of the receiver).
+        ticket: Ticket,
+        /// The answer to it.
+        reply: DataReply,
+    },
     /// Your last message was of an older epoch; mine is this one.
-    EpochTooOld { epoch: u64 },
+    EpochTooOld {
+        /// The newer epoch.
+        epoch: u64,
+    },
 }
 
 /// What a replica holds of a key.
@@ -51,6 +89,3 @@ pub struct PeerEnvelope {
     /// What it says.
     pub message: PeerMessage,
 }
-
-/// Unused bytes are refused, so this stays private to the codec.
-pub(crate) type Body = Bytes;

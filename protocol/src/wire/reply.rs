@@ -26,16 +26,45 @@ pub struct Receipt {
 pub enum DataReply {
     /// A get found live versions: all values of `object` that are not tombstones. The context is encoded from
     /// `object` and `token_low` (the low 32 bits of the key's token).
-    Found { receipt: Receipt, token_low: u32, object: EncodedObject },
+    Found {
+        /// How it came about.
+        receipt: Receipt,
+        /// The low 32 bits of the key's token.
+        token_low: u32,
+        /// What is held.
+        object: EncodedObject,
+    },
     /// A get found nothing alive; `object` (if any) is tombstones only and still gives a context.
-    NotFound { receipt: Receipt, token_low: u32, object: Option<EncodedObject> },
+    NotFound {
+        /// How it came about.
+        receipt: Receipt,
+        /// The low 32 bits of the key's token.
+        token_low: u32,
+        /// What is held.
+        object: Option<EncodedObject>,
+    },
     /// A put or delete is durable on `receipt.answered` replicas; `object` is what the coordinating replica holds now,
     /// from which the new context is made.
-    Stored { receipt: Receipt, token_low: u32, object: EncodedObject },
+    Stored {
+        /// How it came about.
+        receipt: Receipt,
+        /// The low 32 bits of the key's token.
+        token_low: u32,
+        /// What is held.
+        object: EncodedObject,
+    },
     /// Nothing happened, and why.
-    Refused { refusal: Refusal, retry_after: Option<Duration> },
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// When trying again may help.
+        retry_after: Option<Duration>,
+    },
     /// It may or may not have happened: fewer than `receipt.required` acknowledgements came in time.
-    Unknown { receipt: Receipt },
+    Unknown {
+        /// How it came about.
+        receipt: Receipt,
+    },
 }
 
 /// Why nothing happened. The numbers are the wire's.

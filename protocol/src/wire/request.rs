@@ -35,9 +35,33 @@ pub struct RequestOptions {
 /// A request for one key. Keyspace and key travel inside [`ObjectKey`]; the token is computed where the frame is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DataRequest {
-    Get { key: ObjectKey, options: RequestOptions },
-    Put { key: ObjectKey, options: RequestOptions, context: Bytes, value: Bytes },
-    Delete { key: ObjectKey, options: RequestOptions, context: Bytes },
+    /// What does the key hold?
+    Get {
+        /// The key.
+        key: ObjectKey,
+        /// How.
+        options: RequestOptions,
+    },
+    /// Let the key hold a value.
+    Put {
+        /// The key.
+        key: ObjectKey,
+        /// How.
+        options: RequestOptions,
+        /// What the writer has seen; empty for nothing.
+        context: Bytes,
+        /// The value.
+        value: Bytes,
+    },
+    /// Let the key hold nothing.
+    Delete {
+        /// The key.
+        key: ObjectKey,
+        /// How.
+        options: RequestOptions,
+        /// What the writer has seen; empty for nothing.
+        context: Bytes,
+    },
 }
 
 impl DataRequest {
