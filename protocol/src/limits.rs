@@ -18,14 +18,21 @@ pub const ACTORS_MAX: usize = 1000;
 pub const FRAME_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest peer frame body, in bytes: one object at its largest.
 pub const PEER_BODY_BYTES_MAX: usize = OBJECT_BYTES_MAX + KEY_BYTES_MAX + 1024;
-/// Largest object (all siblings together), in bytes; a write that would exceed it is refused.
-pub const OBJECT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest object (all siblings together), in bytes: with its context and receipt it still fits a client's frame.
+pub const OBJECT_BYTES_MAX: usize = 7 * 1024 * 1024;
+/// Largest object that a put may leave, in bytes; one that would exceed it is refused. Two siblings of the largest value
+/// fit, and what three replicas took in while they were apart is together still an object.
+pub const OBJECT_PUT_BYTES_MAX: usize = OBJECT_BYTES_MAX / 3;
 /// Items of one batch.
 pub const BATCH_ITEMS_MAX: usize = 1024;
 /// Siblings from which on a warning is counted.
 pub const SIBLINGS_WARN: usize = 25;
 /// Siblings at which further ones are refused.
 pub const SIBLINGS_MAX: usize = 100;
+/// Siblings of one stored object: what the largest set of replicas can have taken in while they were apart.
+pub const SIBLINGS_STORED_MAX: usize = SIBLINGS_MAX * REPLICAS_MAX;
+/// Bytes by which the arena of encoded objects grows; an object larger than a quarter of it gets memory of its own.
+pub const ARENA_CHUNK_BYTES: usize = 64 * 1024;
 /// Replicas of one key.
 pub const REPLICAS_MAX: usize = 16;
 /// Requests in flight inside one core; beyond it the answer is `Busy`.
@@ -46,3 +53,8 @@ pub const HLC_BOUND_AHEAD: Duration = Duration::from_millis(400);
 pub const READ_HEDGE_AFTER: Duration = Duration::from_millis(20);
 
 const _: () = assert!(VALUE_BYTES_MAX + KEY_BYTES_MAX + CONTEXT_BYTES_MAX < FRAME_BODY_BYTES_MAX / 4);
+const _: () = assert!(2 * VALUE_BYTES_MAX + CONTEXT_BYTES_MAX < OBJECT_PUT_BYTES_MAX);
+const _: () = assert!(OBJECT_BYTES_MAX + CONTEXT_BYTES_MAX + 1024 < FRAME_BODY_BYTES_MAX);
+// A merge of all replicas' objects still counts within the object's 16-bit fields.
+const _: () = assert!(SIBLINGS_STORED_MAX * REPLICAS_MAX <= u16::MAX as usize);
+const _: () = assert!(ACTORS_MAX * REPLICAS_MAX <= u16::MAX as usize);

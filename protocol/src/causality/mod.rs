@@ -3,6 +3,7 @@
 pub mod actor;
 pub mod context;
 pub mod dot;
+pub(crate) mod encoded_vector;
 pub mod hlc;
 pub mod version_vector;
 

@@ -1,5 +1,9 @@
 //! What somebody has seen, by actor.
+//!
+//! One entry stands for all writes of a key by that actor up to a time: an actor gives a key's dots one after the other,
+//! each on top of all before, so whoever has seen one has seen those before it.
 
+use super::encoded_vector::{EncodedVector, join};
 use super::{ActorId, Dot, Hlc};
 
 /// For each actor the latest of its writes that was seen (and with it all earlier ones of the key). Sorted by actor.
@@ -11,17 +15,20 @@ pub struct VersionVector {
 impl VersionVector {
     /// Has the write of this dot been seen?
     pub fn covers(&self, dot: Dot) -> bool {
-        todo!("{dot:?}")
+        self.place(dot.actor).is_ok_and(|place| dot.hlc <= self.entries[place].1)
     }
 
     /// Sees the write of this dot.
     pub fn add(&mut self, dot: Dot) {
-        todo!("{dot:?}")
+        match self.place(dot.actor) {
+            Ok(place) => self.entries[place].1 = self.entries[place].1.max(dot.hlc),
+            Err(place) => self.entries.insert(place, (dot.actor, dot.hlc)),
+        }
     }
 
     /// Sees all that `other` has seen.
     pub fn join(&mut self, other: &VersionVector) {
-        todo!("{other:?}")
+        self.entries = join(self.entries.iter().copied(), other.entries.iter().copied()).collect();
     }
 
     /// The entries, sorted by actor.
@@ -29,8 +36,63 @@ impl VersionVector {
         &self.entries
     }
 
+    /// Has nothing been seen?
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// The latest time in it; zero if empty.
     pub fn latest(&self) -> Hlc {
         self.entries.iter().map(|(_, hlc)| *hlc).max().unwrap_or_default()
+    }
+
+    fn place(&self, actor: ActorId) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&actor, |(actor, _)| *actor)
+    }
+}
+
+impl From<EncodedVector<'_>> for VersionVector {
+    fn from(encoded: EncodedVector<'_>) -> VersionVector {
+        VersionVector { entries: encoded.entries().collect() }
+    }
+}
+
+impl FromIterator<Dot> for VersionVector {
+    fn from_iter<I: IntoIterator<Item = Dot>>(dots: I) -> VersionVector {
+        let mut vector = VersionVector::default();
+        dots.into_iter().for_each(|dot| vector.add(dot));
+        vector
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dot(actor: u64, hlc: u64) -> Dot {
+        Dot { hlc: Hlc(hlc), actor: ActorId::from_u64(actor) }
+    }
+
+    #[test]
+    fn seeing_one_write_is_seeing_the_earlier_ones_of_its_actor_only() {
+        let seen: VersionVector = [dot(1, 5)].into_iter().collect();
+        assert!(seen.covers(dot(1, 5)) && seen.covers(dot(1, 4)));
+        assert!(!seen.covers(dot(1, 6)) && !seen.covers(dot(2, 1)));
+        assert!(!VersionVector::default().covers(dot(1, 1)));
+    }
+
+    #[test]
+    fn an_earlier_write_seen_later_takes_nothing_back() {
+        let seen: VersionVector = [dot(1, 5), dot(1, 3)].into_iter().collect();
+        assert_eq!(seen.entries(), [(ActorId::from_u64(1), Hlc(5))]);
+    }
+
+    #[test]
+    fn joined_vectors_have_seen_what_either_had() {
+        let mut one: VersionVector = [dot(3, 1), dot(1, 5), dot(2, 2)].into_iter().collect();
+        let two: VersionVector = [dot(2, 9), dot(4, 4), dot(1, 1)].into_iter().collect();
+        one.join(&two);
+        assert_eq!(one, [dot(1, 5), dot(2, 9), dot(3, 1), dot(4, 4)].into_iter().collect());
+        assert_eq!(one.latest(), Hlc(9));
     }
 }

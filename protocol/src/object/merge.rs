@@ -1,57 +1,104 @@
 //! How versions meet.
 //!
+//! Think of two people comparing shopping lists that were copied from one: what both still have stays; what one has and
+//! the other never saw is new and stays; what one has and the other has seen and struck out goes.
 //! Merge is commutative, associative and idempotent, so it does not matter in which order or how often replicas hear
 //! of each other.
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
+use core::iter::Peekable;
 
-use super::{EncodedObject, SiblingKind};
-use crate::causality::{Dot, VersionVector};
+use super::layout::{Draft, Siblings};
+use super::{EncodedObject, Sibling};
+use crate::causality::encoded_vector::{EncodedVector, join};
+use crate::planted::{Planted, is_planted};
 use crate::view::ConflictPolicy;
 
-/// The merged object would exceed a limit; nothing changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ObjectTooLarge {
-    /// More than [`crate::limits::SIBLINGS_MAX`] versions.
-    #[error("the key would have {siblings} siblings; merge them by a put that carries the context of a get")]
-    Siblings {
-        /// How many there would be.
-        siblings: usize,
-    },
-    /// More than [`crate::limits::OBJECT_BYTES_MAX`] bytes or [`crate::limits::ACTORS_MAX`] actors.
-    #[error("the object would be {bytes} bytes")]
-    Bytes {
-        /// How large it would be.
-        bytes: usize,
-    },
-}
-
-/// A put or delete, applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PutOutcome {
-    /// What the key holds now.
-    pub object: EncodedObject,
-    /// Versions that a last-write-wins keyspace dropped though the writer had not seen them.
-    pub discarded: usize,
-}
-
 impl EncodedObject {
-    /// Applies a new version with `dot`, written by a client that had seen `context`, to `current`. Encodes once, into
-    /// a piece split off `arena` (which the caller owns and reuses, so that most writes allocate nothing).
-    pub fn put(
-        current: Option<&EncodedObject>,
-        policy: ConflictPolicy,
-        dot: Dot,
-        context: &VersionVector,
-        kind: SiblingKind<'_>,
-        arena: &mut BytesMut,
-    ) -> Result<PutOutcome, ObjectTooLarge> {
-        todo!("{current:?}{policy:?}{dot:?}{context:?}{kind:?}{arena:?}")
+    /// What two replicas know together. Returns one of the arguments (a cheap clone) where it equals the result, so
+    /// always where the last write wins. Ask [`EncodedObject::check_limits`] before keeping a result.
+    pub fn merge(&self, other: &EncodedObject, policy: ConflictPolicy, arena: &mut BytesMut) -> EncodedObject {
+        match policy {
+            ConflictPolicy::Lww => self.later_of(other).clone(),
+            ConflictPolicy::Siblings => self.merge_siblings(other, arena),
+        }
     }
 
-    /// What two replicas know together. Returns one of the arguments (a cheap clone) where it equals the result.
-    pub fn merge(&self, other: &EncodedObject, policy: ConflictPolicy, arena: &mut BytesMut) -> EncodedObject {
-        let _ = Bytes::new();
-        todo!("{other:?}{policy:?}{arena:?}")
+    /// The last write wins. Dots are unique; bytes break the tie should they ever not be, so that all still agree.
+    #[inline]
+    fn later_of<'a>(&'a self, other: &'a EncodedObject) -> &'a EncodedObject {
+        let rank = |object: &'a EncodedObject| (object.newest(), object.bytes());
+        if rank(self) < rank(other) { other } else { self }
+    }
+
+    fn merge_siblings(&self, other: &EncodedObject, arena: &mut BytesMut) -> EncodedObject {
+        if self == other {
+            return self.clone();
+        }
+        let vector = join(self.vector().entries(), other.vector().entries());
+        let draft = Draft { vector, siblings: Survivors::new(self, other) };
+        for object in [self, other] {
+            let is_whole =
+                draft.vector.clone().eq(object.vector().entries()) && draft.siblings.clone().eq(object.siblings());
+            if is_whole {
+                return object.clone();
+            }
+        }
+        if is_planted(Planted::MergeNotCommutative) {
+            return self.clone();
+        }
+        let size = draft.measure();
+        draft.write(size, arena)
+    }
+}
+
+/// The siblings of two objects that neither has seen overwritten, in dot order.
+#[derive(Clone)]
+struct Survivors<'a> {
+    left: Peekable<Siblings<'a>>,
+    left_seen: EncodedVector<'a>,
+    right: Peekable<Siblings<'a>>,
+    right_seen: EncodedVector<'a>,
+}
+
+impl<'a> Survivors<'a> {
+    fn new(left: &'a EncodedObject, right: &'a EncodedObject) -> Survivors<'a> {
+        Survivors {
+            left: left.walk().peekable(),
+            left_seen: left.vector(),
+            right: right.walk().peekable(),
+            right_seen: right.vector(),
+        }
+    }
+}
+
+impl<'a> Iterator for Survivors<'a> {
+    type Item = Sibling<'a>;
+
+    fn next(&mut self) -> Option<Sibling<'a>> {
+        loop {
+            let (left, right) = (self.left.peek().copied(), self.right.peek().copied());
+            match (left, right) {
+                (Some(left), Some(right)) if left.dot == right.dot => {
+                    self.left.next();
+                    self.right.next();
+                    // The same version. Should the bytes ever differ, all must still choose the same ones.
+                    return Some(if left.kind < right.kind { right } else { left });
+                }
+                (Some(left), right) if right.is_none_or(|right| left.dot < right.dot) => {
+                    self.left.next();
+                    if !self.right_seen.covers(left.dot) {
+                        return Some(left);
+                    }
+                }
+                (_, Some(right)) => {
+                    self.right.next();
+                    if !self.left_seen.covers(right.dot) {
+                        return Some(right);
+                    }
+                }
+                (_, None) => return None,
+            }
+        }
     }
 }
