@@ -21,7 +21,11 @@ use crate::object::{EncodedObject, SiblingKind};
 /// Bytes of a receipt.
 pub(super) const RECEIPT_BYTES: usize = 16;
 /// Bytes of an answer without context and values: the whole of a refusal.
-pub(super) const ANSWER_BYTES_MIN: usize = 16 + RECEIPT_BYTES;
+pub(super) const ANSWER_BYTES_MIN: usize = CONTENT_OFFSET + 8;
+/// Where an answer counts the live versions.
+const VERSIONS_OFFSET: usize = 1;
+/// Where an answer tells the lengths of its context and values.
+const CONTENT_OFFSET: usize = 8 + RECEIPT_BYTES;
 const STATUS_FOUND: u8 = 1;
 const STATUS_NOT_FOUND: u8 = 2;
 const STATUS_STORED: u8 = 3;
@@ -77,6 +81,9 @@ pub enum DataAnswer {
         receipt: Receipt,
         /// What the coordinating replica has seen now. Empty if a batch's reply had no room for it.
         context: Bytes,
+        /// Live versions that the key has now. If there are more than one, the context covers some that the writer may
+        /// never have seen: a put that carries it would replace them, so get and merge them first.
+        versions: u8,
     },
     /// Nothing happened.
     Refused {
@@ -148,11 +155,11 @@ fn append_answer(reply: &DataReply, room: usize, out: &mut Vec<u8>) {
         }
         DataReply::Stored { receipt, token_low, object } => {
             append_start(STATUS_STORED, receipt, out);
+            out[start + VERSIONS_OFFSET] = live_versions(object);
             append_content(Some((object, *token_low)), false, out);
             if out.len() - start > room {
-                out.truncate(start);
-                append_start(STATUS_STORED, receipt, out);
-                append_content(None, false, out);
+                out.truncate(start + ANSWER_BYTES_MIN);
+                out[start + CONTENT_OFFSET..].fill(0);
             }
         }
         DataReply::Refused { refusal, retry_after } => append_refusal(*refusal, *retry_after, out),
@@ -167,7 +174,13 @@ fn append_answer(reply: &DataReply, room: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// `u8 status | u8 zero | u16 refusal | u32 retry after | receipt` of an answer that is no refusal.
+/// Values among the versions of `object`, as far as a byte counts.
+fn live_versions(object: &EncodedObject) -> u8 {
+    let values = object.siblings().filter(|sibling| sibling.kind != SiblingKind::Tombstone).count();
+    u8::try_from(values).unwrap_or(u8::MAX)
+}
+
+/// `u8 status | u8 versions | u16 refusal | u32 retry after | receipt` of an answer that is no refusal.
 fn append_start(status: u8, receipt: &Receipt, out: &mut Vec<u8>) {
     out.extend_from_slice(&[status, 0, 0, 0, 0, 0, 0, 0]);
     append_receipt(receipt, out);
@@ -271,21 +284,37 @@ fn decode_batch_reply(body: Bytes) -> Result<ClientReply, DecodeError> {
 
 fn read_answer(reader: &mut Reader) -> Result<DataAnswer, DecodeError> {
     let status = reader.u8("status")?;
-    reader.zeros(1, "reserved byte of an answer")?;
+    let versions = reader.u8("version count")?;
     let (refusal, retry_after) = read_refusal_fields(reader)?;
     let receipt = read_receipt(reader)?;
     let context_bytes = reader.length("context length")?;
     let value_count = reader.length("value count")?;
     let context = reader.bytes(context_bytes, "context")?;
     let values = read_values(reader, value_count)?;
+    check_shape(status, versions, &context, &values)?;
     match (status, refusal) {
-        (STATUS_FOUND, None) if !values.is_empty() => Ok(DataAnswer::Found { receipt, context, values }),
+        (STATUS_FOUND, None) => Ok(DataAnswer::Found { receipt, context, values }),
         (STATUS_NOT_FOUND, None) => Ok(DataAnswer::NotFound { receipt, context }),
-        (STATUS_STORED, None) => Ok(DataAnswer::Stored { receipt, context }),
+        (STATUS_STORED, None) => Ok(DataAnswer::Stored { receipt, context, versions }),
         (STATUS_REFUSED, Some(refusal)) => Ok(DataAnswer::Refused { refusal, retry_after }),
         (STATUS_UNKNOWN, None) => Ok(DataAnswer::Unknown { receipt }),
         _ => Err(DecodeError::BadValue { what: "status", found: u64::from(status) }),
     }
+}
+
+/// What an answer of this status does not carry must be absent.
+fn check_shape(status: u8, versions: u8, context: &Bytes, values: &[Bytes]) -> Result<(), DecodeError> {
+    let may_have_context = [STATUS_FOUND, STATUS_NOT_FOUND, STATUS_STORED].contains(&status);
+    if status != STATUS_STORED && versions != 0 {
+        return Err(DecodeError::BadValue { what: "version count", found: u64::from(versions) });
+    }
+    if !may_have_context && !context.is_empty() {
+        return Err(DecodeError::BadValue { what: "context length", found: context.len() as u64 });
+    }
+    if (status == STATUS_FOUND) == values.is_empty() {
+        return Err(DecodeError::BadValue { what: "value count", found: values.len() as u64 });
+    }
+    Ok(())
 }
 
 fn read_values(reader: &mut Reader, count: usize) -> Result<Vec<Bytes>, DecodeError> {
