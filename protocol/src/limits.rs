@@ -52,6 +52,15 @@ pub const HLC_BOUND_AHEAD: Duration = Duration::from_millis(400);
 /// A read that has not its quorum after this time asks the replicas it has not asked yet.
 pub const READ_HEDGE_AFTER: Duration = Duration::from_millis(20);
 
+/// When a client that was told `Busy` may come again: a few group commits later.
+pub const BUSY_RETRY_AFTER: Duration = Duration::from_millis(20);
+/// A peer's clock counts in the judgement of ours if the peer was heard from within this time.
+pub const CLOCK_HEARD_WITHIN: Duration = Duration::from_secs(10);
+/// The least delayed message of this time tells a peer's clock offset: long enough to hold one that met no queue.
+pub const CLOCK_WINDOW: Duration = Duration::from_millis(500);
+/// Writer queues kept for reuse, so that a write that has to load allocates nothing.
+pub const WRITER_QUEUES_SPARE: usize = 256;
+
 const _: () = assert!(VALUE_BYTES_MAX + KEY_BYTES_MAX + CONTEXT_BYTES_MAX < FRAME_BODY_BYTES_MAX / 4);
 const _: () = assert!(2 * VALUE_BYTES_MAX + CONTEXT_BYTES_MAX < OBJECT_PUT_BYTES_MAX);
 const _: () = assert!(OBJECT_BYTES_MAX + CONTEXT_BYTES_MAX + 1024 < FRAME_BODY_BYTES_MAX);

@@ -1,15 +1,30 @@
 //! One core's brain: routes each event to the flow it belongs to, and holds no opinions of its own.
+//!
+//! A get, a put, a forward, a peer's fetch and a peer's version are flights, each in its own file; they share the
+//! [`Turn`]. What is here only finds the flight that an event is about, and ends it when its step settled it.
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
 use crate::causality::{ActorId, Hlc};
-use crate::effect::Effects;
-use crate::event::Event;
-use crate::node::ShardIndex;
+use crate::coordinator;
+use crate::coordinator::drift::ClockDrift;
+use crate::coordinator::durability::{Durability, Waiter};
+use crate::coordinator::in_flight::{Flight, InFlight, Progress};
+use crate::coordinator::links::Links;
+use crate::coordinator::shard_clock::ShardClock;
+use crate::coordinator::turn::{Shard, Turn};
+use crate::effect::{Effect, Effects};
+use crate::event::{Event, Found};
+use crate::node::{NodeId, PeerShard, ShardIndex};
 use crate::now::{Instant, Now};
+use crate::replica;
 use crate::stats::Stats;
-use crate::ticket::Lsn;
+use crate::ticket::{Lsn, Ticket};
+use crate::update::{self, Updates};
 use crate::view::ClusterView;
+use crate::wire::peer::PeerMessage;
 
 /// What a core must be told before its first event.
 #[derive(Clone, Debug)]
@@ -31,48 +46,234 @@ pub struct Boot {
 /// The pure core of one shard.
 #[derive(Debug)]
 pub struct ShardCore {
-    stats: Stats,
+    flights: InFlight,
+    shard: Shard,
 }
 
 impl ShardCore {
     /// A core with nothing in flight.
     pub fn new(boot: Boot) -> ShardCore {
-        todo!("{boot:?}")
+        let shard = Shard {
+            index: boot.shard,
+            shards: boot.shards,
+            view: boot.view,
+            links: Links::default(),
+            clock: ShardClock::new(boot.actor, boot.hlc_bound),
+            drift: ClockDrift::default(),
+            durability: Durability::new(boot.recovered),
+            arena: BytesMut::new(),
+            updates: Updates::default(),
+            stats: Stats::default(),
+            is_stopping: false,
+        };
+        ShardCore { flights: InFlight::new(), shard }
     }
 
     /// Takes in one event and appends what follows from it to `effects`. Never blocks, never panics on foreign input.
     pub fn handle(&mut self, now: Now, event: Event, effects: &mut Effects) {
-        todo!("{now:?}{event:?}{effects:?}")
+        let turn = &mut Turn { now, shard: &mut self.shard, effects };
+        let flights = &mut self.flights;
+        match event {
+            Event::Request { origin, arrived, request } => {
+                coordinator::request(origin, arrived, request, flights, turn);
+            }
+            Event::Message { from, epoch, clock_millis, message } => {
+                turn.shard.drift.hear(from.node, clock_millis, now);
+                if admit(from, epoch, &message, turn) {
+                    deliver(from, message, flights, turn);
+                }
+            }
+            Event::Loaded { ticket, found } => loaded(ticket, found, flights, turn),
+            Event::Durable { upto } => {
+                turn.shard.durability.advance(upto);
+                release(flights, turn);
+            }
+            Event::DiskFailed { reason: _ } => disk_failed(flights, turn),
+            Event::LinkChanged { node, shards } => {
+                turn.shard.links.change(node, shards);
+                if shards.is_none() {
+                    link_down(node, flights, turn);
+                }
+            }
+            Event::ViewChanged { view } => {
+                turn.shard.drift.keep(|node| view.ring.node(node).is_some());
+                turn.shard.view = view;
+            }
+        }
     }
 
-    /// When [`ShardCore::handle_deadline`] wants to be called next; never earlier than needed by more than a
-    /// millisecond's rounding.
+    /// When [`ShardCore::handle_deadline`] wants to be called next: at most a millisecond late, and early only where
+    /// what would have been due has settled since.
     pub fn next_deadline(&self) -> Option<Instant> {
-        todo!()
+        self.flights.earliest_wake()
     }
 
     /// Time has passed.
     pub fn handle_deadline(&mut self, now: Now, effects: &mut Effects) {
-        todo!("{now:?}{effects:?}")
+        let turn = &mut Turn { now, shard: &mut self.shard, effects };
+        for index in 0..self.flights.places() {
+            if let Some(ticket) = self.flights.take_due(index, now.instant) {
+                woken(ticket, &mut self.flights, turn);
+            }
+        }
+        self.flights.refresh_earliest();
     }
 
     /// Counts since the start.
     pub fn stats(&self) -> &Stats {
-        &self.stats
+        &self.shard.stats
     }
 
     /// The epoch of the view in force: what the envelope of each message sent carries.
     pub fn epoch(&self) -> u64 {
-        todo!()
+        self.shard.view.epoch
     }
 
     /// Client requests not yet replied to.
     pub fn in_flight(&self) -> usize {
-        todo!()
+        usize::try_from(self.shard.stats.in_flight).expect("as many as there are places")
     }
 
     /// From now on new client requests are refused with `Stopping`; those in flight go on.
     pub fn stop(&mut self) {
-        todo!()
+        self.shard.is_stopping = true;
     }
+}
+
+/// May the message be worked on? Questions of an older topology are answered with ours; questions about keys of
+/// another shard make no sense, and neither does whoever asks them.
+fn admit(from: PeerShard, epoch: u64, message: &PeerMessage, turn: &mut Turn<'_>) -> bool {
+    let key = match message {
+        PeerMessage::Replicate { key, .. } | PeerMessage::Fetch { key, .. } => key,
+        PeerMessage::Forward { request, .. } => request.key(),
+        PeerMessage::Replicated { .. }
+        | PeerMessage::Fetched { .. }
+        | PeerMessage::Forwarded { .. }
+        | PeerMessage::EpochTooOld { .. } => return true,
+    };
+    let epoch_here = turn.shard.view.epoch;
+    if epoch < epoch_here {
+        turn.shard.stats.epoch_refused += 1;
+        turn.send_back(from, PeerMessage::EpochTooOld { epoch: epoch_here });
+        return false;
+    }
+    let is_ours = turn.shard.owns(key);
+    if !is_ours {
+        turn.effects.push(Effect::Disconnect { peer: from });
+    }
+    is_ours
+}
+
+fn deliver(from: PeerShard, message: PeerMessage, flights: &mut InFlight, turn: &mut Turn<'_>) {
+    match message {
+        PeerMessage::Replicate { ticket, key, object } => {
+            replica::replicate(from, ticket, key, object, flights, turn);
+        }
+        PeerMessage::Fetch { ticket, key, digest_only } => {
+            replica::fetch(from, ticket, &key, digest_only, flights, turn);
+        }
+        PeerMessage::Forward { ticket, request, timeout } => {
+            coordinator::forwarded_request(from, ticket, request, timeout, flights, turn);
+        }
+        PeerMessage::Replicated { ticket, outcome } => match flights.get_mut(ticket) {
+            Some(Flight::Put(put)) => {
+                let progress = put.replicated(from.node, outcome, turn);
+                flights.settle(ticket, progress);
+            }
+            Some(_) | None => turn.shard.stats.late_answers += 1,
+        },
+        PeerMessage::Fetched { ticket, answer } => match flights.get_mut(ticket) {
+            Some(Flight::Get(get)) => {
+                let progress = get.fetched(ticket, from.node, answer, turn);
+                flights.settle(ticket, progress);
+            }
+            Some(_) | None => turn.shard.stats.late_answers += 1,
+        },
+        PeerMessage::Forwarded { ticket, reply } => match flights.get_mut(ticket) {
+            Some(Flight::Forward(forward)) => {
+                let progress = forward.forwarded(ticket, from.node, reply, turn);
+                flights.settle(ticket, progress);
+            }
+            Some(_) | None => turn.shard.stats.late_answers += 1,
+        },
+        // The view comes from the control plane; what was refused ends at its deadline.
+        PeerMessage::EpochTooOld { epoch: _ } => turn.shard.stats.epoch_refused += 1,
+    }
+}
+
+fn loaded(ticket: Ticket, found: Found, flights: &mut InFlight, turn: &mut Turn<'_>) {
+    let progress = match flights.get_mut(ticket) {
+        Some(Flight::Get(get)) => get.loaded(ticket, found, turn),
+        Some(Flight::ServeFetch(serve)) => serve.loaded(ticket, found, turn),
+        Some(Flight::KeyLoad(_)) => return update::loaded(ticket, found, flights, turn),
+        Some(Flight::Put(_) | Flight::Forward(_) | Flight::Merge(_)) | None => {
+            turn.shard.stats.late_answers += 1;
+            return;
+        }
+    };
+    flights.settle(ticket, progress);
+}
+
+fn release(flights: &mut InFlight, turn: &mut Turn<'_>) {
+    while let Some(waiter) = turn.shard.durability.pop_durable() {
+        let ticket = match waiter {
+            Waiter::Flight(ticket) => ticket,
+            Waiter::Bound(bound) => {
+                turn.shard.clock.raise_bound(bound);
+                update::bound_raised(flights, turn);
+                continue;
+            }
+        };
+        let progress = match flights.get_mut(ticket) {
+            Some(Flight::Get(get)) => get.durable(ticket, turn),
+            Some(Flight::Put(put)) => put.durable(turn),
+            Some(Flight::ServeFetch(serve)) => serve.durable(turn),
+            Some(Flight::Merge(merge)) => merge.durable(turn),
+            Some(Flight::Forward(_) | Flight::KeyLoad(_)) | None => continue,
+        };
+        flights.settle(ticket, progress);
+    }
+}
+
+fn disk_failed(flights: &mut InFlight, turn: &mut Turn<'_>) {
+    turn.shard.durability.fail();
+    while let Some(ticket) = turn.shard.pop_in_vain() {
+        let progress = match flights.get_mut(ticket) {
+            Some(Flight::Get(get)) => get.disk_failed(ticket, turn),
+            Some(Flight::Put(put)) => put.disk_failed(turn),
+            Some(Flight::ServeFetch(serve)) => serve.disk_failed(turn),
+            Some(Flight::Merge(merge)) => merge.disk_failed(turn),
+            Some(Flight::Forward(_) | Flight::KeyLoad(_)) | None => continue,
+        };
+        flights.settle(ticket, progress);
+    }
+}
+
+fn link_down(node: NodeId, flights: &mut InFlight, turn: &mut Turn<'_>) {
+    for index in 0..flights.places() {
+        let Some(ticket) = flights.ticket_at(index) else { continue };
+        let progress = match flights.get_mut(ticket) {
+            Some(Flight::Get(get)) => get.link_down(ticket, node, turn),
+            Some(Flight::Put(put)) => put.link_down(node, turn),
+            Some(Flight::Forward(forward)) => forward.link_down(node, turn),
+            Some(Flight::ServeFetch(_) | Flight::Merge(_) | Flight::KeyLoad(_)) | None => continue,
+        };
+        flights.settle(ticket, progress);
+    }
+}
+
+fn woken(ticket: Ticket, flights: &mut InFlight, turn: &mut Turn<'_>) {
+    let progress = match flights.get_mut(ticket) {
+        Some(Flight::Get(get)) => {
+            let (progress, wake) = get.woken(ticket, turn);
+            if progress == Progress::Waits {
+                flights.wake_at(ticket, wake);
+            }
+            progress
+        }
+        Some(Flight::Put(put)) => put.woken(turn),
+        Some(Flight::Forward(forward)) => forward.woken(turn),
+        Some(Flight::ServeFetch(_) | Flight::Merge(_) | Flight::KeyLoad(_)) | None => return,
+    };
+    flights.settle(ticket, progress);
 }

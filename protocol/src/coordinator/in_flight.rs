@@ -1,0 +1,160 @@
+//! Everything under way in one core, by ticket, and when each piece wants to be woken.
+//!
+//! Think of a cloakroom: numbered hooks, and a tag that also says the how-manyth coat of that hook it belongs to, so
+//! an old tag never fetches a stranger's coat. The wake times stand in an array of their own, because one linear look
+//! over them (eight bytes each, at most once a millisecond and usually every few seconds) is cheaper than keeping
+//! any order among requests that nearly always settle long before.
+//!
+//! What a flight does when it is woken or answered is its own file's work.
+
+use super::forward::Forward;
+use super::get::Get;
+use super::put::Put;
+use crate::now::Instant;
+use crate::planted::{Planted, is_planted};
+use crate::replica::{Merge, ServeFetch};
+use crate::ticket::Ticket;
+use crate::update::KeyLoad;
+
+/// A piece of work that waits for something.
+#[derive(Debug)]
+pub(crate) enum Flight {
+    /// A client's get.
+    Get(Get),
+    /// A put or delete that this core coordinates.
+    Put(Put),
+    /// A put or delete handed to a replica.
+    Forward(Forward),
+    /// A peer's fetch.
+    ServeFetch(ServeFetch),
+    /// A peer's version to be merged in.
+    Merge(Merge),
+    /// The loading of a key for the writers that queue for it.
+    KeyLoad(KeyLoad),
+}
+
+/// Does the flight go on waiting, or is it over?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub(crate) enum Progress {
+    /// Keep it.
+    Waits,
+    /// Remove it.
+    Settled,
+}
+
+/// Wants no waking.
+const NEVER: Instant = Instant(u64::MAX);
+/// Wake times are rounded up to this, so that they are looked over at most a thousand times a second.
+const WAKE_NANOS: u64 = 1_000_000;
+
+#[derive(Debug, Default)]
+struct Place {
+    generation: u32,
+    flight: Option<Flight>,
+}
+
+/// All flights of one core.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    places: Vec<Place>,
+    wake: Vec<Instant>,
+    vacant: Vec<u32>,
+    earliest: Instant,
+}
+
+impl InFlight {
+    pub(crate) fn new() -> InFlight {
+        InFlight { places: Vec::new(), wake: Vec::new(), vacant: Vec::new(), earliest: NEVER }
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.places.len() - self.vacant.len()
+    }
+
+    /// Takes `flight` in, to be woken at `wake` if it is still here.
+    pub(crate) fn insert(&mut self, flight: Flight, wake: Option<Instant>) -> Ticket {
+        let index = match self.vacant.pop() {
+            Some(index) => index,
+            None => {
+                self.places.push(Place::default());
+                self.wake.push(NEVER);
+                u32::try_from(self.places.len() - 1).expect("admission keeps the count far below 2^32")
+            }
+        };
+        let place = &mut self.places[index as usize];
+        place.flight = Some(flight);
+        let ticket = Ticket { index, generation: place.generation };
+        self.wake_at(ticket, wake.unwrap_or(NEVER));
+        ticket
+    }
+
+    /// The flight of `ticket`, unless it is over.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Flight> {
+        let place = self.places.get_mut(ticket.index as usize)?;
+        let is_current = place.generation == ticket.generation || is_planted(Planted::StaleTicketAnswered);
+        if is_current { place.flight.as_mut() } else { None }
+    }
+
+    /// Ends the flight of `ticket`, if it is not over already.
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Flight> {
+        let place = self.places.get_mut(ticket.index as usize)?;
+        if place.generation != ticket.generation {
+            return None;
+        }
+        let flight = place.flight.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.wake[ticket.index as usize] = NEVER;
+        self.vacant.push(ticket.index);
+        Some(flight)
+    }
+
+    /// Ends the flight of `ticket` if its step settled it.
+    #[inline]
+    pub(crate) fn settle(&mut self, ticket: Ticket, progress: Progress) {
+        match progress {
+            Progress::Waits => {}
+            Progress::Settled => drop(self.remove(ticket)),
+        }
+    }
+
+    /// Wakes the flight of `ticket` at `wake`, and not when it was to be woken before.
+    pub(crate) fn wake_at(&mut self, ticket: Ticket, wake: Instant) {
+        let rounded = Instant(wake.0.checked_next_multiple_of(WAKE_NANOS).unwrap_or(u64::MAX));
+        self.wake[ticket.index as usize] = rounded;
+        self.earliest = self.earliest.min(rounded);
+    }
+
+    /// No flight wants to be woken earlier. It may have been settled since: then looking is all that happens.
+    pub(crate) fn earliest_wake(&self) -> Option<Instant> {
+        (self.earliest != NEVER).then_some(self.earliest)
+    }
+
+    /// How many places there are, used or vacant: the bound of a walk with [`InFlight::ticket_at`].
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The ticket of the flight at a place.
+    pub(crate) fn ticket_at(&self, index: usize) -> Option<Ticket> {
+        let place = self.places.get(index)?;
+        place.flight.as_ref()?;
+        Some(Ticket { index: u32::try_from(index).ok()?, generation: place.generation })
+    }
+
+    /// The ticket of the flight at a place, if it is to be woken by `now`; it will not be woken again unless it asks.
+    pub(crate) fn take_due(&mut self, index: usize, now: Instant) -> Option<Ticket> {
+        if now < self.wake[index] {
+            return None;
+        }
+        self.wake[index] = NEVER;
+        self.ticket_at(index)
+    }
+
+    /// Finds the earliest wake time anew, after all that were due have been woken.
+    pub(crate) fn refresh_earliest(&mut self) {
+        self.earliest = self.wake.iter().copied().min().unwrap_or(NEVER);
+    }
+}
