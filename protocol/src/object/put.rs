@@ -114,3 +114,6 @@ fn put_siblings(
     }
     Ok(draft.write((counts, bytes), arena))
 }
+
+#[cfg(test)]
+mod tests;
