@@ -63,7 +63,7 @@ fn check_header(bytes: &[u8]) -> Result<Counts, ObjectDecodeError> {
     if !(1..=ACTORS_MAX).contains(&counts.actors) {
         return wrong("a number of vector entries that is not allowed", 2);
     }
-    if !(1..=SIBLINGS_STORED_MAX).contains(&counts.siblings) {
+    if SIBLINGS_STORED_MAX < counts.siblings {
         return wrong("a number of siblings that is not allowed", 4);
     }
     Ok(counts)

@@ -17,7 +17,8 @@ use crate::limits::{ACTORS_MAX, OBJECT_BYTES_MAX, SIBLINGS_STORED_MAX};
 /// Layout (little-endian): `u8 version = 1 | u8 flags = 0 | u16 vector entries | u16 siblings | u16 zero |`
 /// `entries x (u64 actor, u64 hlc), strictly ascending by actor, no hlc of 0 |`
 /// `siblings x (u64 hlc, u64 actor, u8 kind (1 value, 2 tombstone), 3 zero bytes, u32 length, bytes), strictly ascending by dot`.
-/// Every sibling's dot is covered by the vector; at least one sibling. Equal objects have equal bytes.
+/// Every sibling's dot is covered by the vector. Equal objects have equal bytes. Honest clients leave at least one
+/// sibling; with forged contexts two writes can each claim to replace the other, and then none is left.
 ///
 /// The bytes may be a piece of a larger allocation (see [`EncodedObject::put`]): who keeps a few of many for long should
 /// copy them out.
