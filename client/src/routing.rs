@@ -4,7 +4,7 @@ use core::num::NonZeroU16;
 use std::sync::Arc;
 
 use rondo_protocol::node::{NodeId, ShardIndex};
-use rondo_protocol::ring::Token;
+use rondo_protocol::ring::{Token, VNodeBits};
 
 /// The topology as clients use it: immutable, replaced as a whole when the epoch changes.
 #[derive(Clone, Debug)]
@@ -39,6 +39,11 @@ pub struct Target {
 impl Routing {
     /// Counts changes of the topology.
     pub fn epoch(&self) -> u64 {
+        todo!()
+    }
+
+    /// b of the ring: it has 2^b virtual nodes.
+    pub fn bits(&self) -> VNodeBits {
         todo!()
     }
 
