@@ -160,6 +160,9 @@ impl Merge {
             Current::Nothing | Current::NotLoaded => (self.object.clone(), None),
             Current::Object { object, lsn } => {
                 let merged = object.merge(&self.object, self.policy, &mut turn.shard.arena);
+                if merged.check_limits().is_err() {
+                    return self.refuse(Refusal::TooManySiblings, turn);
+                }
                 let lsn_known = (merged == *object).then_some(*lsn);
                 (merged, lsn_known)
             }

@@ -290,6 +290,10 @@ impl Get {
         let receipt = self.plan.receipt();
         let token_low = self.key.token().low32();
         match self.object.take() {
+            // What replicas took in apart may together be more than a reply can carry.
+            Some(object) if object.check_limits().is_err() => {
+                DataReply::Refused { refusal: Refusal::TooManySiblings, retry_after: None }
+            }
             Some(object) if !object.is_deleted() => DataReply::Found { receipt, token_low, object },
             object => DataReply::NotFound { receipt, token_low, object },
         }
