@@ -34,6 +34,8 @@ const STATUS_UNKNOWN: u8 = 5;
 /// Bit 0 of a receipt's flags.
 const FLAG_STRICT: u8 = 1;
 
+const _: () =
+    assert!(ANSWER_BYTES_MIN + limits::OBJECT_BYTES_MAX + limits::CONTEXT_BYTES_MAX < limits::FRAME_BODY_BYTES_MAX);
 const _: () = assert!(4 + limits::BATCH_ITEMS_MAX * ANSWER_BYTES_MIN < limits::FRAME_BODY_BYTES_MAX);
 
 /// Something that a node may answer.
@@ -318,7 +320,7 @@ fn check_shape(status: u8, versions: u8, context: &Bytes, values: &[Bytes]) -> R
 }
 
 fn read_values(reader: &mut Reader, count: usize) -> Result<Vec<Bytes>, DecodeError> {
-    reader.check_count(count, limits::SIBLINGS_MAX, 4, "values")?;
+    reader.check_count(count, limits::SIBLINGS_STORED_MAX, 4, "values")?;
     let mut values = Vec::with_capacity(count);
     for _ in 0..count {
         let length = reader.length("value length")?;

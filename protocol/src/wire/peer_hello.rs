@@ -12,7 +12,7 @@ use rkyv::util::AlignedVec;
 
 use super::error_reply::{append_message, read_message};
 use super::reader::Reader;
-use super::topology_reply::{append_text, read_text};
+use super::topology_reply::{TEXT_BYTES_MAX, append_text, read_text};
 use super::{DecodeError, Opcode, begin_frame};
 use crate::node::{NodeId, ShardIndex};
 
@@ -22,8 +22,6 @@ pub const PEER_VERSION: u8 = 1;
 pub const PEER_HELLO_BODY_BYTES_MAX: usize = 8 * 1024;
 /// The layout of the archive: [`PeerHelloV1`].
 const LAYOUT_V1: u16 = 1;
-/// Bytes before the archive: `u16 layout | 6 zero bytes`.
-const PREFIX_BYTES: usize = 8;
 
 /// What the node that opens a link says first.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -148,13 +146,15 @@ impl PeerHello {
         (self.version_min..=self.version_max).contains(&PEER_VERSION).then_some(PEER_VERSION)
     }
 
-    /// Appends the frame.
+    /// Appends the frame: `u16 layout | u16 zero | u32 archive bytes | archive`. The length is there because an archive
+    /// is read from its end, so that it could not tell by itself that a piece of it is missing.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let archive = rkyv::to_bytes::<ArchiveError>(&PeerHelloV1::of(self))
             .expect("numbers and short texts always have an archive");
         let frame = begin_frame(out, Opcode::PeerHello, 0);
         out.extend_from_slice(&LAYOUT_V1.to_le_bytes());
-        out.extend_from_slice(&[0; PREFIX_BYTES - 2]);
+        out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(&(archive.len() as u32).to_le_bytes());
         out.extend_from_slice(&archive);
         frame.finish(out);
     }
@@ -170,13 +170,15 @@ impl PeerHello {
         if layout != LAYOUT_V1 {
             return Err(DecodeError::BadValue { what: "layout of a peer hello", found: u64::from(layout) });
         }
-        reader.zeros(PREFIX_BYTES - 2, "reserved bytes of a peer hello")?;
-        let archive = reader.bytes(reader.remaining(), "peer hello")?;
+        reader.zeros(2, "reserved bytes of a peer hello")?;
+        let archive_bytes = reader.length("archive length")?;
+        let archive = reader.bytes(archive_bytes, "archive of a peer hello")?;
+        reader.finish()?;
         // An archive is read at addresses that suit its fields; the read buffer's may not.
         let mut aligned = AlignedVec::<8>::with_capacity(archive.len());
         aligned.extend_from_slice(&archive);
         match rkyv::from_bytes::<PeerHelloV1, ArchiveError>(&aligned) {
-            Ok(hello) => Ok(hello.into_hello()),
+            Ok(hello) => hello.into_hello(),
             Err(_) => Err(DecodeError::BadValue { what: "archive of a peer hello", found: archive.len() as u64 }),
         }
     }
@@ -203,8 +205,14 @@ impl PeerHelloV1 {
         }
     }
 
-    fn into_hello(self) -> PeerHello {
-        PeerHello {
+    /// Texts are bounded here, because they travel on: to clients, in topologies.
+    fn into_hello(self) -> Result<PeerHello, DecodeError> {
+        for (what, text) in [("node name", &self.name), ("rack", &self.rack), ("client address", &self.client_addr)] {
+            if text.len() > TEXT_BYTES_MAX {
+                return Err(DecodeError::TooLong { what, found: text.len(), max: TEXT_BYTES_MAX });
+            }
+        }
+        Ok(PeerHello {
             version_min: self.version_min,
             version_max: self.version_max,
             cluster_id: self.cluster_id,
@@ -220,7 +228,7 @@ impl PeerHelloV1 {
             client_addr: Some(self.client_addr).filter(|addr| !addr.is_empty()),
             target_node: NodeId(self.target_node),
             target_shard: ShardIndex(self.target_shard),
-        }
+        })
     }
 }
 

@@ -1,17 +1,15 @@
 //! The wire's bytes, pinned: each message against a file that only a deliberate hand changes.
 //!
-//! `RONDO_GOLDEN_WRITE=1 cargo test -p rondo-protocol --test wire_golden` writes files that are missing. A file that is
+//! `RONDO_GOLDEN_WRITE=1 cargo test -p rondo-protocol --test wire` writes files that are missing. A file that is
 //! there is never overwritten: a format that changes gets a new version and new files, and the old ones stay.
-
-mod wire_samples;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::samples::{Meaning, Sample, frame_of, samples};
 use rondo_protocol::ring::ObjectKey;
 use rondo_protocol::wire::reply::Refusal;
 use rondo_protocol::wire::{Decoded, ErrorCode, Opcode, RejectReason, decode_client, decode_peer, decode_reply};
-use wire_samples::{Meaning, Sample, frame_of, samples};
 
 fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wire")

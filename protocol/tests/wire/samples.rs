@@ -261,8 +261,8 @@ pub fn reply_samples() -> Vec<Sample> {
     all.push(sample(
         "topology_reply",
         "TOPOLOGY_REPLY: two nodes, four vnodes",
-        { encoded(|out| topology().encode(3, out)) },
-        { ClientReply::Topology(Box::new(topology())) },
+        encoded(|out| topology().encode(3, out)),
+        ClientReply::Topology(Box::new(topology())),
     ));
     all.push(sample("error", "ERROR: an opcode that nobody knows", encoded(|out| error.encode(9, out)), {
         ClientReply::Error(error.clone())
@@ -319,8 +319,8 @@ pub fn peer_samples() -> Vec<Sample> {
         sample(
             "peer_hello",
             "PEER_HELLO of n1, shard 1, to n2, shard 0 (rkyv, layout 1)",
-            { encoded(|out| peer_hello().encode(out)) },
-            { PeerFrame::Hello(peer_hello()) },
+            encoded(|out| peer_hello().encode(out)),
+            PeerFrame::Hello(peer_hello()),
         ),
         sample("peer_welcome", "PEER_WELCOME of n2", encoded(|out| welcome.encode(out)), {
             PeerFrame::Welcome(welcome.clone())
