@@ -32,7 +32,8 @@ impl ShardClock {
         ShardClock {
             actor,
             clock: HybridClock::new(bound),
-            observed: Hlc::default(),
+            // Where the clock starts.
+            observed: bound,
             bound_appended: bound,
             waiting: VecDeque::new(),
             given: 0,
