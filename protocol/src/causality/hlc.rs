@@ -109,6 +109,11 @@ impl HybridClock {
         (is_low && is_worth_it && self.bound < wanted).then_some(wanted)
     }
 
+    /// The latest time given or observed.
+    pub fn last(&self) -> Hlc {
+        self.last
+    }
+
     /// `bound` is durable now.
     pub fn raise_bound(&mut self, bound: Hlc) {
         self.bound = self.bound.max(bound);
