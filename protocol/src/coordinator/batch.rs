@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_batch_of_nothing_or_of_too_much_is_none() {
-        assert_eq!(BatchAssembly::new(0).unwrap_err(), BadBatch { items: 0 });
+        assert!(matches!(BatchAssembly::new(0), Err(BadBatch { items: 0 })));
         assert!(BatchAssembly::new(BATCH_ITEMS_MAX).is_ok());
         assert!(BatchAssembly::new(BATCH_ITEMS_MAX + 1).is_err());
     }

@@ -302,8 +302,9 @@ impl Stage {
         let hlc_bound = Hlc::from_millis(WALL_START_MILLIS - 1000);
         let boot = Boot { shard: ShardIndex(0), shards: self.shards, actor, hlc_bound, recovered: Lsn(0), view };
         self.core = Some(ShardCore::new(boot));
-        for node in self.nodes[1..].to_vec() {
-            let event = Event::LinkChanged { node: NodeId::of_name(&node), shards: Some(self.shards) };
+        for place in 1..self.nodes.len() {
+            let node = NodeId::of_name(&self.nodes[place]);
+            let event = Event::LinkChanged { node, shards: Some(self.shards) };
             self.deliver(event)?;
         }
         if self.is_bound_low { Ok(()) } else { self.raise_bound() }
