@@ -1,0 +1,280 @@
+//! Clients ask, and write down what they were told.
+
+use bytes::Bytes;
+use core::time::Duration;
+
+use rondo_client::Error;
+use rondo_client::session::{Answer, Session};
+use rondo_protocol::node::ShardIndex;
+
+use super::{Occurrence, World};
+use crate::client::{ClientLink, Target, Waiting, Wish};
+use crate::cluster::REPLICAS;
+use crate::fault::Seat;
+use crate::history::{History, Key, Kind, OpId, Operation, Outcome};
+
+/// Requests of one connection under way: given up ones may still be there.
+const IN_FLIGHT_MAX: usize = 64;
+/// A client waits so much longer than the timeout it gave before it gives up. The node answers by itself at the timeout:
+/// one that does not, though it serves and its cores run, hangs.
+const GRACE: Duration = Duration::from_secs(4);
+/// A connection that is not made by then is given up.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
+impl World {
+    /// All clients of the workload begin.
+    pub fn begin_clients(&mut self) {
+        for client in 0..self.profile.workload.clients {
+            self.wake_later(client, Duration::from_millis(1), Duration::from_millis(50));
+        }
+    }
+
+    /// The client beside the workload's: it asks what the run itself wants to know.
+    pub fn operator(&self) -> usize {
+        self.clients.len() - 1
+    }
+
+    /// Lets a client ask.
+    pub fn ask(&mut self, client: usize, wish: Wish) {
+        self.clients[client].wishes.push_back(wish);
+        if self.clients[client].waiting.is_none() {
+            self.wake_later(client, Duration::ZERO, Duration::ZERO);
+        }
+    }
+
+    /// A client wakes up: it gives up what it waited for too long, or asks the next thing.
+    pub(super) fn wake(&mut self, client: usize, waking: u64) {
+        if self.clients[client].wakings != waking {
+            return;
+        }
+        if self.clients[client].waiting.is_some() {
+            return self.give_up(client);
+        }
+        if self.clients[client].wishes.is_empty() && client != self.operator() {
+            let wishes = self.workload.draw(&self.cluster, &self.history);
+            self.clients[client].wishes.extend(wishes);
+        }
+        self.ask_next(client);
+    }
+
+    fn ask_next(&mut self, client: usize) {
+        let Some(wish) = self.clients[client].wishes.front() else { return };
+        let target = wish.target;
+        if !self.clients[client].links.contains_key(&target) && !self.open_link(client, target) {
+            // Nobody is there. The wish is dropped: a client that insists would ask nothing else while the node is down.
+            self.clients[client].wishes.pop_front();
+            return self.pause(client);
+        }
+        if self.clients[client].links[&target].session.routing().is_some() {
+            self.send_next(client, target);
+        } else {
+            let until = self.now() + CONNECT_TIME_MAX;
+            self.clients[client].waiting = Some(Waiting { target, request: None, operations: Vec::new(), until });
+            self.wake_later(client, CONNECT_TIME_MAX, CONNECT_TIME_MAX);
+        }
+    }
+
+    fn open_link(&mut self, client: usize, target: Target) -> bool {
+        let Some((connection, life)) = self.connect(client, target) else { return false };
+        let mut hello = Vec::new();
+        let session = Session::open(IN_FLIGHT_MAX, Some(ShardIndex(target.1)), &mut hello);
+        let now = self.now();
+        let last_to_server = self.from_client((connection, target.0, life), hello, now);
+        self.clients[client].links.insert(target, ClientLink { connection, life, session, last_to_server });
+        true
+    }
+
+    fn send_next(&mut self, client: usize, target: Target) {
+        let Some(wish) = self.clients[client].wishes.pop_front() else { return };
+        let operations: Vec<OpId> =
+            wish.items.iter().map(|(key, kind)| self.begin_operation(client, &wish, *key, *kind)).collect();
+        let now = self.now();
+        let sim = &mut self.clients[client];
+        let contexts: Vec<Bytes> = wish
+            .items
+            .iter()
+            .map(|(key, _)| if wish.informed { sim.context(*key).0 } else { Bytes::new() })
+            .collect();
+        let Some(link) = sim.links.get_mut(&target) else { return };
+        let mut out = Vec::new();
+        let sent = encode(&mut link.session, &wish, &operations, &contexts, &mut out);
+        let (connection, life, last) = (link.connection, link.life, link.last_to_server);
+        let until = now + wish.options.timeout + GRACE;
+        sim.waiting = Some(Waiting { target, request: sent, operations, until });
+        let last = self.from_client((connection, target.0, life), out, last);
+        if let Some(link) = self.clients[client].links.get_mut(&target) {
+            link.last_to_server = last;
+        }
+        self.wake_later(client, until - now, until - now);
+    }
+
+    fn begin_operation(&mut self, client: usize, wish: &Wish, key: Key, kind: Kind) -> OpId {
+        let context = if wish.informed && kind != Kind::Get { self.clients[client].context(key).1 } else { Default::default() };
+        let started = self.now();
+        let id = self.history.begin(Operation {
+            client,
+            key,
+            kind,
+            options: wish.options,
+            required: wish.required,
+            replicas: REPLICAS,
+            context,
+            started,
+            ended: None,
+            outcome: Outcome::Pending,
+        });
+        self.trace.note(started, "ask", &[id.0 as u64], || {
+            format!("{id}: client {client} asks {}/{} to {kind:?} {key} with {}", wish.target.0, wish.target.1, wish.required)
+        });
+        id
+    }
+
+    /// A node's bytes reach a client, or its connection broke.
+    pub(super) fn to_client(&mut self, client: usize, target: Target, connection: u64, bytes: Option<Bytes>) {
+        let link = self.clients[client].links.get_mut(&target);
+        let Some(link) = link.filter(|link| link.connection == connection) else { return };
+        let Some(bytes) = bytes else { return self.lose_link(client, target) };
+        let was_open = link.session.routing().is_some();
+        link.session.receive(&bytes);
+        loop {
+            let Some(link) = self.clients[client].links.get_mut(&target) else { return };
+            match link.session.next_completed() {
+                Ok(Some(completed)) => self.answered(client, &completed.tag, completed.answer),
+                Ok(None) => break,
+                Err(error) => return self.broken("wire", format!("client {client} cannot read what {target:?} sent: {error}")),
+            }
+        }
+        let is_open = self.clients[client].links.get(&target).is_some_and(|link| link.session.routing().is_some());
+        if is_open && !was_open {
+            let waits_for_it = |waiting: &Waiting| waiting.target == target && waiting.request.is_none();
+            if self.clients[client].waiting.as_ref().is_some_and(waits_for_it) {
+                self.clients[client].waiting = None;
+                self.send_next(client, target);
+            }
+        }
+    }
+
+    fn answered(&mut self, client: usize, operations: &[OpId], answer: Answer) {
+        match answer {
+            Answer::Batch(answers) => {
+                for (id, answer) in operations.iter().zip(answers) {
+                    self.settle(client, *id, answer);
+                }
+            }
+            answer => operations.iter().for_each(|id| self.settle(client, *id, answer.clone())),
+        }
+        self.clients[client].waiting = None;
+        self.pause(client);
+    }
+
+    fn settle(&mut self, client: usize, id: OpId, answer: Answer) {
+        let operation = self.history.operation(id);
+        let (key, is_write) = (operation.key, operation.is_write());
+        let outcome = match answer {
+            Answer::Get(get) if !is_write => {
+                let writers: Option<Vec<OpId>> =
+                    get.values.iter().map(|value| self.history.writer_of(key, value)).collect();
+                let seen = self.clients[client].remember(key, get.context.as_bytes());
+                match (writers, seen) {
+                    (Some(writers), Some(seen)) => Outcome::Read { writers, seen, receipt: get.receipt },
+                    (None, _) => return self.broken("acknowledged", format!("{id} on {key} shows a value that nobody put there")),
+                    (_, None) => return self.broken("wire", format!("{id} on {key} came with a context that is none")),
+                }
+            }
+            Answer::Written(written) if is_write => {
+                let context = written.context.as_bytes();
+                // What a put saw at its replica is more than its client has seen: in the siblings keyspace only a get's
+                // context says what may be replaced.
+                let seen = match key.lww {
+                    true => self.clients[client].remember(key, context),
+                    false => crate::client::decode(key, context),
+                };
+                match seen {
+                    Some(seen) => Outcome::Written { seen, receipt: written.receipt },
+                    None => return self.broken("wire", format!("{id} on {key} came with a context that is none")),
+                }
+            }
+            Answer::Failed(Error::Refused { refusal, .. }) => Outcome::Refused(Some(refusal)),
+            Answer::Failed(_) => Outcome::Unknown,
+            other => return self.broken("wire", format!("{id} on {key} was answered by {other:?}")),
+        };
+        self.end_operation(id, outcome);
+    }
+
+    fn end_operation(&mut self, id: OpId, outcome: Outcome) {
+        let now = self.now();
+        self.trace.note(now, "told", &[id.0 as u64], || format!("{id}: {}", brief(&outcome)));
+        self.history.end(id, now, outcome);
+    }
+
+    fn lose_link(&mut self, client: usize, target: Target) {
+        let Some(link) = self.clients[client].links.remove(&target) else { return };
+        for id in link.session.close().into_iter().flatten() {
+            if self.history.operation(id).outcome == Outcome::Pending {
+                self.end_operation(id, Outcome::Unknown);
+            }
+        }
+        if self.clients[client].waiting.as_ref().is_some_and(|waiting| waiting.target == target) {
+            self.clients[client].waiting = None;
+            self.clients[client].wishes.pop_front();
+            self.pause(client);
+        }
+    }
+
+    /// The time is up. A node that served all the while and did not answer hangs.
+    fn give_up(&mut self, client: usize) {
+        let Some(waiting) = self.clients[client].waiting.take() else { return };
+        if let Some(id) = waiting.operations.first() {
+            let seat: Seat = waiting.target.0;
+            self.broken("liveness", format!("{id} was never answered by {seat}, which serves"));
+            return;
+        }
+        self.clients[client].wishes.pop_front();
+        self.lose_link(client, waiting.target);
+        self.pause(client);
+    }
+
+    fn pause(&mut self, client: usize) {
+        let pause = self.profile.workload.pause;
+        self.wake_later(client, Duration::from_micros(10), pause);
+    }
+
+    fn wake_later(&mut self, client: usize, soonest: Duration, latest: Duration) {
+        let time = self.random.time(soonest, latest);
+        self.clients[client].wakings += 1;
+        let waking = self.clients[client].wakings;
+        self.schedule.after(time, Occurrence::Wake { client, waking });
+    }
+}
+
+fn encode(
+    session: &mut Session<Vec<OpId>>,
+    wish: &Wish,
+    operations: &[OpId],
+    contexts: &[Bytes],
+    out: &mut Vec<u8>,
+) -> Option<rondo_client::session::RequestId> {
+    let [(key, kind)] = wish.items[..] else { return None };
+    let (object_key, tag) = (key.object_key(), operations.to_vec());
+    let sent = match kind {
+        Kind::Get => session.get(&object_key, &wish.options, tag, out),
+        Kind::Put { value_bytes } => {
+            let value = History::value_of(operations[0], value_bytes);
+            session.put(&object_key, &wish.options, &contexts[0], &value, tag, out)
+        }
+        Kind::Delete => session.delete(&object_key, &wish.options, &contexts[0], tag, out),
+    };
+    sent.ok()
+}
+
+fn brief(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Pending => "nothing".into(),
+        Outcome::Read { writers, seen, receipt } => {
+            format!("found {:?}, seen {seen:?}, {} answered", writers.iter().map(|id| id.0).collect::<Vec<_>>(), receipt.answered)
+        }
+        Outcome::Written { seen, receipt } => format!("written, seen {seen:?}, {} answered", receipt.answered),
+        Outcome::Refused(refusal) => format!("refused {refusal:?}"),
+        Outcome::Unknown => "unknown".into(),
+    }
+}
