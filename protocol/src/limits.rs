@@ -60,6 +60,22 @@ pub const CLOCK_HEARD_WITHIN: Duration = Duration::from_secs(10);
 pub const CLOCK_WINDOW: Duration = Duration::from_millis(500);
 /// Writer queues kept for reuse, so that a write that has to load allocates nothing.
 pub const WRITER_QUEUES_SPARE: usize = 256;
+/// Longest echo of a ping, in bytes.
+pub const PING_BYTES_MAX: usize = 64;
+/// Longest body of the first frame, in bytes: before it, nobody has shown that they mean us.
+pub const HELLO_BODY_BYTES_MAX: usize = 4 * 1024;
+/// Longest body of a hello or its answer, in bytes.
+pub const PEER_HELLO_BODY_BYTES_MAX: usize = 8 * 1024;
+/// Longest name that a client gives itself, in bytes.
+pub const CLIENT_NAME_BYTES_MAX: usize = 64;
+/// Longest text of an error or a rejection, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// Longest name of a node, a rack, and longest address, in bytes: one byte counts them.
+pub const TEXT_BYTES_MAX: usize = 255;
+/// Nodes of one topology.
+pub const NODES_MAX: usize = 4096;
+/// Keyspaces of one topology.
+pub const KEYSPACES_MAX: usize = 1024;
 
 const _: () = assert!(VALUE_BYTES_MAX + KEY_BYTES_MAX + CONTEXT_BYTES_MAX < FRAME_BODY_BYTES_MAX / 4);
 const _: () = assert!(2 * VALUE_BYTES_MAX + CONTEXT_BYTES_MAX < OBJECT_PUT_BYTES_MAX);

@@ -14,15 +14,12 @@ use super::request::{DataRequest, RequestOptions};
 use super::{ClientHello, DecodeError, EncodeError, FrameStart, Header, Opcode, begin_frame, reply::Refusal};
 use crate::limits;
 
-/// Longest echo of a ping, in bytes.
-pub const PING_BYTES_MAX: usize = 64;
-
 /// Something that a client may say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ClientMessage {
     /// The first words.
     Hello(ClientHello),
-    /// Send these bytes back (at most [`PING_BYTES_MAX`]).
+    /// Send these bytes back (at most [`limits::PING_BYTES_MAX`]).
     Ping {
         /// Any bytes.
         echo: Bytes,
@@ -107,8 +104,8 @@ pub fn decode_client(header: Header, body: Bytes) -> Result<Decoded, DecodeError
 }
 
 fn decode_ping(echo: Bytes) -> Result<Decoded, DecodeError> {
-    if echo.len() > PING_BYTES_MAX {
-        return Err(DecodeError::TooLong { what: "ping", found: echo.len(), max: PING_BYTES_MAX });
+    if echo.len() > limits::PING_BYTES_MAX {
+        return Err(DecodeError::TooLong { what: "ping", found: echo.len(), max: limits::PING_BYTES_MAX });
     }
     Ok(Decoded::Message(ClientMessage::Ping { echo }))
 }
@@ -146,10 +143,10 @@ fn decode_batch(kind: BatchKind, body: Bytes) -> Result<Decoded, DecodeError> {
     Ok(Decoded::Message(ClientMessage::Batch(BatchRequest { kind, options, items })))
 }
 
-/// Appends a ping frame; of `echo` at most [`PING_BYTES_MAX`] bytes are sent.
+/// Appends a ping frame; of `echo` at most [`limits::PING_BYTES_MAX`] bytes are sent.
 pub fn encode_ping(request_id: u32, echo: &[u8], out: &mut Vec<u8>) {
     let frame = begin_frame(out, Opcode::Ping, request_id);
-    out.extend_from_slice(&echo[..echo.len().min(PING_BYTES_MAX)]);
+    out.extend_from_slice(&echo[..echo.len().min(limits::PING_BYTES_MAX)]);
     frame.finish(out);
 }
 

@@ -7,9 +7,8 @@ use bytes::Bytes;
 
 use super::reader::Reader;
 use super::{DecodeError, Opcode, begin_frame};
+use crate::limits::MESSAGE_BYTES_MAX;
 
-/// Longest text of an error or a rejection, in bytes.
-pub const MESSAGE_BYTES_MAX: usize = 1024;
 /// Bit 0 of the flags: the sender closes the connection after this frame.
 const FLAG_ENDS_CONNECTION: u8 = 1;
 

@@ -10,15 +10,12 @@ use core::time::Duration;
 
 use super::reader::Reader;
 use super::{DecodeError, Opcode, TopologyReply, begin_frame};
-use crate::limits;
+pub use crate::limits::HELLO_BODY_BYTES_MAX;
+use crate::limits::{self, CLIENT_NAME_BYTES_MAX};
 use crate::node::{NodeId, ShardIndex};
 
 /// The protocol version that this code speaks.
 pub const PROTOCOL_VERSION: u8 = 1;
-/// Longest body of the first frame, in bytes: before it, nobody has shown that they mean us.
-pub const HELLO_BODY_BYTES_MAX: usize = 4 * 1024;
-/// Longest name that a client gives itself, in bytes.
-pub const CLIENT_NAME_BYTES_MAX: usize = 64;
 /// On the wire: any shard will do.
 const SHARD_ANY: u16 = u16::MAX;
 /// On the wire: no authentication.

@@ -12,14 +12,14 @@ use rkyv::util::AlignedVec;
 
 use super::error_reply::{append_message, read_message};
 use super::reader::Reader;
-use super::topology_reply::{TEXT_BYTES_MAX, append_text, read_text};
+use super::topology_reply::{append_text, read_text};
 use super::{DecodeError, Opcode, begin_frame};
+pub use crate::limits::PEER_HELLO_BODY_BYTES_MAX;
+use crate::limits::TEXT_BYTES_MAX;
 use crate::node::{NodeId, ShardIndex};
 
 /// The peer protocol's version that this code speaks.
 pub const PEER_VERSION: u8 = 1;
-/// Longest body of a hello or its answer, in bytes.
-pub const PEER_HELLO_BODY_BYTES_MAX: usize = 8 * 1024;
 /// The layout of the archive: [`PeerHelloV1`].
 const LAYOUT_V1: u16 = 1;
 

@@ -7,18 +7,12 @@ use bytes::Bytes;
 
 use super::reader::Reader;
 use super::{DecodeError, Opcode, begin_frame};
-use crate::limits;
+use crate::limits::{KEYSPACE_NAME_BYTES_MAX, KEYSPACES_MAX, NODES_MAX, TEXT_BYTES_MAX};
 use crate::node::NodeId;
 use crate::ring::{Ring, RingError, RingNode, VNodeBits};
 use crate::view::{ClusterView, ConflictPolicy, Keyspace};
 use crate::wire::request::Level;
 
-/// Longest name of a node, a rack, and longest address, in bytes: one byte counts them.
-pub const TEXT_BYTES_MAX: usize = 255;
-/// Nodes of one topology.
-pub const NODES_MAX: usize = 4096;
-/// Keyspaces of one topology.
-pub const KEYSPACES_MAX: usize = 1024;
 /// A node's bytes without its texts.
 const NODE_BYTES_MIN: usize = 11;
 /// A keyspace's bytes without its name.
@@ -193,7 +187,7 @@ fn read_keyspace(reader: &mut Reader) -> Result<Keyspace, DecodeError> {
         found => return Err(DecodeError::BadValue { what: "policy of a keyspace", found: u64::from(found) }),
     };
     let length = usize::from(reader.u8("keyspace name length")?);
-    let name = reader.text(length, limits::KEYSPACE_NAME_BYTES_MAX, "keyspace name")?;
+    let name = reader.text(length, KEYSPACE_NAME_BYTES_MAX, "keyspace name")?;
     Ok(Keyspace { name, replicas, read, write, policy })
 }
 

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::limits;
 use crate::node::NodeId;
-use crate::wire::client_message::PING_BYTES_MAX;
 use crate::wire::reader::Reader;
 use crate::wire::reply::{Receipt, Refusal};
 use crate::wire::{DecodeError, ErrorReply, Header, Opcode, ServerHello, TopologyReply};
@@ -21,8 +20,8 @@ use crate::wire::{DecodeError, ErrorReply, Header, Opcode, ServerHello, Topology
 pub fn decode_reply(header: Header, body: Bytes) -> Result<ClientReply, DecodeError> {
     match header.known_opcode()? {
         Opcode::HelloReply => Ok(ClientReply::Hello(Box::new(ServerHello::decode(body)?))),
-        Opcode::Pong if body.len() > PING_BYTES_MAX => {
-            Err(DecodeError::TooLong { what: "pong", found: body.len(), max: PING_BYTES_MAX })
+        Opcode::Pong if body.len() > limits::PING_BYTES_MAX => {
+            Err(DecodeError::TooLong { what: "pong", found: body.len(), max: limits::PING_BYTES_MAX })
         }
         Opcode::Pong => Ok(ClientReply::Pong { echo: body }),
         Opcode::TopologyReply => Ok(ClientReply::Topology(Box::new(TopologyReply::decode(body)?))),
