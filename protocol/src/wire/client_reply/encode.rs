@@ -34,22 +34,14 @@ pub fn encode_batch_reply<'a>(
     replies: impl ExactSizeIterator<Item = &'a DataReply>,
     out: &mut Vec<u8>,
 ) {
-    encode_bounded_batch(request_id, replies, limits::FRAME_BODY_BYTES_MAX, out);
-}
-
-fn encode_bounded_batch<'a>(
-    request_id: u32,
-    replies: impl ExactSizeIterator<Item = &'a DataReply>,
-    body_max: usize,
-    out: &mut Vec<u8>,
-) {
-    let frame = begin_frame(out, Opcode::BatchReply, request_id);
     let mut items_left = replies.len();
+    assert!(items_left <= limits::BATCH_ITEMS_MAX, "a batch of {items_left} items was taken in");
+    let frame = begin_frame(out, Opcode::BatchReply, request_id);
     out.extend_from_slice(&(items_left as u32).to_le_bytes());
     for reply in replies {
         items_left -= 1;
         let kept = items_left * ANSWER_BYTES_MIN;
-        append_answer(reply, body_max - kept - frame.body_bytes(out), out);
+        append_answer(reply, limits::FRAME_BODY_BYTES_MAX - kept - frame.body_bytes(out), out);
     }
     frame.finish(out);
 }
