@@ -1,0 +1,59 @@
+//! What a node was told to be: file and flags, merged, checked, with a default for everything that can have one.
+//!
+//! The way of a setting: [`flags`] or [`file`] say it, [`resolve`] decides which counts and whether it fits with the
+//! others, [`Settings`] holds the outcome. Whether the machine allows it (ports, io_uring) is asked later, at the start.
+
+pub(crate) mod cores;
+pub(crate) mod file;
+pub(crate) mod flags;
+pub(crate) mod keyspaces;
+pub(crate) mod nodes;
+pub(crate) mod print;
+pub(crate) mod problem;
+pub(crate) mod resolve;
+pub(crate) mod sourced;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rondo_shards::NodeConfig;
+
+pub(crate) use file::LoadedFile;
+pub(crate) use flags::ServeFlags;
+pub(crate) use problem::Problems;
+
+/// All that `rondo serve` runs by.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// What the shards are told.
+    pub(crate) node: NodeConfig,
+    /// Where HTTP is served.
+    pub(crate) admin_listen: SocketAddr,
+    /// Whether addresses beyond loopback were allowed.
+    pub(crate) insecure_no_auth: bool,
+    /// How long a stopping node waits for requests in flight.
+    pub(crate) drain_limit: Duration,
+    /// The log filter.
+    pub(crate) log: String,
+}
+
+impl Settings {
+    /// Reads the file that `flags` name, if any, and puts `flags` on top.
+    pub(crate) fn load(flags: &ServeFlags) -> Result<Settings, Problems> {
+        let file = flags.config.as_deref().map(LoadedFile::read).transpose()?;
+        resolve::resolve(flags, file.as_ref(), &cores::usable())
+    }
+
+    /// Addresses that anybody beyond this machine could reach.
+    pub(crate) fn exposed(&self) -> Vec<SocketAddr> {
+        let all = [self.node.listen, self.node.peer_listen, self.admin_listen];
+        all.into_iter().filter(|address| !address.ip().is_loopback()).collect()
+    }
+
+    /// What the caches and memtables of all shards may hold together, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        // Two memtables: one is filled while the other is on its way into the sorted store.
+        let shard = 2 * self.node.memtable_bytes + self.node.cache_bytes + self.node.store_cache_bytes;
+        shard * usize::from(self.node.shards.get())
+    }
+}

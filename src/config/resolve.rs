@@ -1,0 +1,376 @@
+//! From what was said to what is meant: flags before file before default, and each setting checked against the others.
+//!
+//! Goes on after a problem with a harmless value in its place, so that all problems are told at once.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rondo_protocol::node::NodeId;
+use rondo_protocol::ring::{Ring, RingNode, VNodeBits};
+use rondo_shards::NodeConfig;
+
+use super::Settings;
+use super::file::LoadedFile;
+use super::flags::ServeFlags;
+use super::keyspaces::resolve_keyspaces;
+use super::nodes::{NodeEntry, RACK_DEFAULT, check_name, parse_address};
+use super::problem::{Place, Problems};
+use super::sourced::{Bounds, Sourced};
+use crate::limits::{CACHE_MIB, CONNECTIONS_MAX, DRAIN_SECONDS, MEMTABLE_MIB, NODES_MAX, STORE_CACHE_MIB, VNODE_BITS};
+
+/// The two sources of settings.
+struct Sources<'a> {
+    flags: &'a ServeFlags,
+    file: Option<&'a LoadedFile>,
+}
+
+/// Merges and checks. `usable` are the cores that the process may use.
+pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, usable: &[usize]) -> Result<Settings, Problems> {
+    let sources = Sources { flags, file };
+    let mut problems = Problems::default();
+    let problems_ref = &mut problems;
+
+    let name = sources.name(problems_ref);
+    let nodes = sources.nodes(problems_ref);
+    let own = nodes.value.iter().find(|entry| entry.name == name.value).cloned();
+    let listen = sources.address("--listen", |flags| &flags.listen, |file| file.config.listen.as_ref(), problems_ref);
+    let peer = sources.address(
+        "--peer-listen",
+        |flags| &flags.peer_listen,
+        |file| file.config.peer_listen.as_ref(),
+        problems_ref,
+    );
+    let admin = sources.address(
+        "--admin-listen",
+        |flags| &flags.admin_listen,
+        |file| file.config.admin_listen.as_ref(),
+        problems_ref,
+    );
+    let advertise =
+        sources.address("--advertise", |flags| &flags.advertise, |file| file.config.advertise.as_ref(), problems_ref);
+    let listen = listen.unwrap_or_else(|| default_address("listen", 7600));
+    let admin = admin.unwrap_or_else(|| default_address("admin-listen", 7602));
+    let peer = peer.unwrap_or_else(|| match &own {
+        Some(entry) => Sourced { value: entry.peer_address, place: nodes.place.clone() },
+        None => default_address("peer-listen", 7601),
+    });
+    let insecure_no_auth = flags.insecure_no_auth
+        || file.and_then(|file| file.config.insecure_no_auth.as_ref()).is_some_and(|said| *said.get_ref());
+    check_exposure(&[&listen, &peer, &admin], insecure_no_auth, problems_ref);
+    check_ports(&[&listen, &peer, &admin], problems_ref);
+    check_advertised(&listen, advertise.as_ref(), problems_ref);
+
+    let rack = sources.rack(own.as_ref(), problems_ref);
+    let entries = sources.entries(&nodes, &name, &rack, &peer, problems_ref);
+    let vnode_bits = sources.vnode_bits(problems_ref);
+    check_ring(vnode_bits, &entries, &nodes.place, problems_ref);
+    let (shards, cores) = sources.shards(usable, problems_ref);
+    let mib = |bounds: Bounds, said, problems: &mut Problems| (bounds.check(said, problems) as usize) << 20;
+    let node = NodeConfig {
+        name: name.value,
+        rack,
+        data: sources.data(problems_ref),
+        listen: listen.value,
+        peer_listen: peer.value,
+        advertise: advertise.map(|said| said.value),
+        cluster: sources.cluster(problems_ref),
+        keyspaces: resolve_keyspaces(file, entries.len(), problems_ref),
+        nodes: entries,
+        vnode_bits,
+        shards,
+        cores,
+        memtable_bytes: mib(
+            MEMTABLE_MIB,
+            sources.number(|file| file.config.memtable_mib.as_ref()).as_ref(),
+            problems_ref,
+        ),
+        cache_bytes: mib(CACHE_MIB, sources.number(|file| file.config.cache_mib.as_ref()).as_ref(), problems_ref),
+        store_cache_bytes: mib(
+            STORE_CACHE_MIB,
+            sources.number(|file| file.config.store_cache_mib.as_ref()).as_ref(),
+            problems_ref,
+        ),
+        connections_max: CONNECTIONS_MAX
+            .check(sources.number(|file| file.config.connections_max.as_ref()).as_ref(), problems_ref)
+            as usize,
+    };
+    let drain =
+        Sourced::pick("--drain-seconds", flags.drain_seconds.as_ref(), file, |file| file.config.drain_seconds.as_ref());
+    let drain_limit = Duration::from_secs(DRAIN_SECONDS.check(drain.as_ref(), problems_ref) as u64);
+    let log = Sourced::pick("--log", flags.log.as_ref(), file, |file| file.config.log.as_ref());
+    if let Some(log) = &log
+        && let Err(error) = crate::logging::check(&log.value)
+    {
+        problems.add(
+            &log.place,
+            format!("the log filter {:?} is not valid: {error}", log.value),
+            "write a level such as info, or info,rondo_shards=debug",
+        );
+    }
+    let log = log.map_or_else(|| "info".to_owned(), |log| log.value);
+    problems.none_or(|| Settings { node, admin_listen: admin.value, insecure_no_auth, drain_limit, log })
+}
+
+impl Sources<'_> {
+    fn number(&self, key: impl Fn(&LoadedFile) -> Option<&toml::Spanned<i64>>) -> Option<Sourced<i64>> {
+        Sourced::pick("", None, self.file, key)
+    }
+
+    fn name(&self, problems: &mut Problems) -> Sourced<String> {
+        let name = Sourced::pick("--name", self.flags.name.as_ref(), self.file, |file| file.config.name.as_ref());
+        let name = name.unwrap_or(Sourced { value: "n1".to_owned(), place: Place::Absent("name") });
+        if let Err((what, remedy)) = check_name("node name", &name.value) {
+            problems.add(&name.place, what, remedy);
+        }
+        name
+    }
+
+    fn cluster(&self, problems: &mut Problems) -> String {
+        let said =
+            Sourced::pick("--cluster", self.flags.cluster.as_ref(), self.file, |file| file.config.cluster.as_ref());
+        let Some(cluster) = said else { return "rondo".to_owned() };
+        if let Err((what, remedy)) = check_name("cluster name", &cluster.value) {
+            problems.add(&cluster.place, what, remedy);
+        }
+        cluster.value
+    }
+
+    fn data(&self, problems: &mut Problems) -> PathBuf {
+        let said = Sourced::pick("--data", self.flags.data.as_ref(), self.file, |file| file.config.data.as_ref());
+        let Some(data) = said else {
+            problems.add(
+                &Place::Absent("data"),
+                "there is no data directory",
+                "say --data DIR, or data = \"DIR\" in the file",
+            );
+            return PathBuf::new();
+        };
+        if data.value.as_os_str().is_empty() {
+            problems.add(&data.place, "the data directory is empty", "name a directory; it is created if it is absent");
+        }
+        if data.value.exists() && !data.value.is_dir() {
+            problems.add(
+                &data.place,
+                format!("{} is not a directory", data.value.display()),
+                "name a directory, or remove the file",
+            );
+        }
+        data.value
+    }
+
+    fn address(
+        &self,
+        flag_name: &'static str,
+        flag: impl Fn(&ServeFlags) -> &Option<String>,
+        key: impl Fn(&LoadedFile) -> Option<&toml::Spanned<String>>,
+        problems: &mut Problems,
+    ) -> Option<Sourced<SocketAddr>> {
+        let said = Sourced::pick(flag_name, flag(self.flags).as_ref(), self.file, key)?;
+        match parse_address(&said.value) {
+            Ok(value) => Some(Sourced { value, place: said.place }),
+            Err((what, remedy)) => {
+                problems.add(&said.place, what, remedy);
+                None
+            }
+        }
+    }
+
+    fn nodes(&self, problems: &mut Problems) -> Sourced<Vec<NodeEntry>> {
+        let mut said: Vec<(Place, &str)> = Vec::new();
+        let mut place = Place::Absent("nodes");
+        if let Some(nodes) = &self.flags.nodes {
+            place = Place::Flag("--nodes");
+            said.extend(nodes.iter().map(|entry| (Place::Flag("--nodes"), entry.as_str())));
+        } else if let Some((file, nodes)) = self.file.and_then(|file| Some((file, file.config.nodes.as_ref()?))) {
+            place = file.place_of(nodes);
+            said.extend(nodes.get_ref().iter().map(|entry| (file.place_of(entry), entry.get_ref().as_str())));
+            if said.is_empty() {
+                problems.add(
+                    &place,
+                    "the list of nodes is empty",
+                    "name all nodes, or leave the key out for a single node",
+                );
+            }
+        }
+        let mut value: Vec<NodeEntry> = Vec::new();
+        for (place, entry) in &said {
+            match NodeEntry::parse(entry) {
+                Ok(entry) => add_entry(&mut value, entry, place, problems),
+                Err((what, remedy)) => problems.add(place, what, remedy),
+            }
+        }
+        if value.len() > NODES_MAX {
+            problems.add(&place, format!("{} nodes are too many", value.len()), format!("name at most {NODES_MAX}"));
+        }
+        Sourced { value, place }
+    }
+
+    fn rack(&self, own: Option<&NodeEntry>, problems: &mut Problems) -> String {
+        let said = Sourced::pick("--rack", self.flags.rack.as_ref(), self.file, |file| file.config.rack.as_ref());
+        let listed = own.and_then(|entry| entry.rack.as_deref());
+        let Some(said) = said else { return listed.unwrap_or(RACK_DEFAULT).to_owned() };
+        if let Err((what, remedy)) = check_name("rack", &said.value) {
+            problems.add(&said.place, what, remedy);
+        }
+        if let Some(listed) = listed.filter(|&listed| listed != said.value) {
+            let what = format!("the rack is {:?} here and {listed:?} in the list of nodes", said.value);
+            problems.add(&said.place, what, "say the same in both, or leave it out here");
+        }
+        said.value
+    }
+
+    /// The members as the shards want them; this node alone if no list was given.
+    fn entries(
+        &self,
+        nodes: &Sourced<Vec<NodeEntry>>,
+        name: &Sourced<String>,
+        rack: &str,
+        peer: &Sourced<SocketAddr>,
+        problems: &mut Problems,
+    ) -> Vec<rondo_shards::NodeEntry> {
+        if matches!(nodes.place, Place::Absent(_)) {
+            let alone =
+                rondo_shards::NodeEntry { name: name.value.clone(), peer_addr: peer.value, rack: rack.to_owned() };
+            return vec![alone];
+        }
+        match nodes.value.iter().find(|entry| entry.name == name.value) {
+            None if !nodes.value.is_empty() => {
+                let known: Vec<&str> = nodes.value.iter().map(|entry| entry.name.as_str()).collect();
+                let what = format!(
+                    "this node is called {:?}, which is not in the list of nodes ({})",
+                    name.value,
+                    known.join(", ")
+                );
+                problems.add(&nodes.place, what, "add this node to the list, or choose one of its names with --name");
+            }
+            Some(own)
+                if own.peer_address != peer.value
+                    && own.peer_address.ip().is_loopback()
+                    && peer.value.ip().is_loopback()
+                    && peer.value.port() != 0 =>
+            {
+                let what = format!(
+                    "this node takes peers on {}, and the list of nodes tells them {}",
+                    peer.value, own.peer_address
+                );
+                problems.add(&peer.place, what, "make both the same, or leave peer-listen out");
+            }
+            Some(_) | None => {}
+        }
+        let own_rack =
+            |entry: &NodeEntry| if entry.name == name.value { rack.to_owned() } else { RACK_DEFAULT.to_owned() };
+        let member = |entry: &NodeEntry| rondo_shards::NodeEntry {
+            name: entry.name.clone(),
+            peer_addr: entry.peer_address,
+            rack: entry.rack.clone().unwrap_or_else(|| own_rack(entry)),
+        };
+        nodes.value.iter().map(member).collect()
+    }
+
+    fn vnode_bits(&self, problems: &mut Problems) -> VNodeBits {
+        let bits = VNODE_BITS.check(self.number(|file| file.config.vnode_bits.as_ref()).as_ref(), problems);
+        u8::try_from(bits).ok().and_then(VNodeBits::new).unwrap_or(VNodeBits::DEFAULT)
+    }
+
+    /// How many shards, and the cores they are pinned to.
+    fn shards(&self, usable: &[usize], problems: &mut Problems) -> (NonZeroU16, Vec<usize>) {
+        let cores = Sourced::pick("--cores", self.flags.cores.as_ref(), self.file, |file| file.config.cores.as_ref());
+        let cores = match cores {
+            Some(said) => check_cores(&said, usable, problems),
+            None => usable.to_vec(),
+        };
+        let said = Sourced::pick("--shards", self.flags.shards.as_ref(), self.file, |file| file.config.shards.as_ref());
+        let wanted = said.as_ref().map_or(cores.len() as i64, |said| said.value);
+        if let Some(said) = &said
+            && !(1..=cores.len() as i64).contains(&wanted)
+        {
+            let what = format!("{wanted} shards, and this process may use {} cores", cores.len());
+            problems.add(&said.place, what, format!("choose 1 to {}, or give the process more cores", cores.len()));
+        }
+        let count = wanted.clamp(1, cores.len().max(1) as i64).min(i64::from(u16::MAX));
+        let shards = NonZeroU16::new(count as u16).expect("clamped to at least 1");
+        (shards, cores.into_iter().take(count as usize).collect())
+    }
+}
+
+fn add_entry(nodes: &mut Vec<NodeEntry>, entry: NodeEntry, place: &Place, problems: &mut Problems) {
+    if nodes.iter().any(|known| known.name == entry.name) {
+        let what = format!("the node name {:?} occurs twice", entry.name);
+        return problems.add(place, what, "give every node a name of its own");
+    }
+    if let Some(known) = nodes.iter().find(|known| known.peer_address == entry.peer_address) {
+        let what = format!("{:?} and {:?} have the same address {}", known.name, entry.name, entry.peer_address);
+        return problems.add(place, what, "give every node an address of its own");
+    }
+    nodes.push(entry);
+}
+
+fn check_cores(said: &Sourced<Vec<i64>>, usable: &[usize], problems: &mut Problems) -> Vec<usize> {
+    let mut cores = Vec::new();
+    for &core in &said.value {
+        match usize::try_from(core).ok().filter(|core| usable.contains(core)) {
+            Some(core) if !cores.contains(&core) => cores.push(core),
+            Some(core) => problems.add(&said.place, format!("core {core} is named twice"), "name each core once"),
+            None => {
+                let what = format!("this process may not use core {core}");
+                problems.add(&said.place, what, format!("choose from {usable:?}"));
+            }
+        }
+    }
+    if cores.is_empty() { usable.to_vec() } else { cores }
+}
+
+fn check_exposure(listeners: &[&Sourced<SocketAddr>], insecure_no_auth: bool, problems: &mut Problems) {
+    for said in listeners.iter().filter(|said| !said.value.ip().is_loopback() && !insecure_no_auth) {
+        let what = format!(
+            "{} can be reached from beyond this machine, and nothing authenticates or encrypts yet",
+            said.value
+        );
+        problems.add(&said.place, what, "listen on 127.0.0.1, or say --insecure-no-auth (insecure-no-auth = true) on a network where everybody may read and write everything");
+    }
+}
+
+fn check_ports(listeners: &[&Sourced<SocketAddr>], problems: &mut Problems) {
+    for (index, later) in listeners.iter().enumerate() {
+        let clashes = |earlier: &&&Sourced<SocketAddr>| earlier.value == later.value && later.value.port() != 0;
+        if listeners[..index].iter().any(|earlier| clashes(&earlier)) {
+            problems.add(
+                &later.place,
+                format!("{} is used for two purposes", later.value),
+                "give clients, peers and admin a port each",
+            );
+        }
+    }
+}
+
+fn check_advertised(listen: &Sourced<SocketAddr>, advertise: Option<&Sourced<SocketAddr>>, problems: &mut Problems) {
+    let (told, place) = advertise.map_or((listen.value, &listen.place), |said| (said.value, &said.place));
+    if told.ip().is_unspecified() {
+        let what = format!("clients would be told to connect to {told}, which is no address that they can reach");
+        problems.add(place, what, "say --advertise ADDR:PORT with an address of this machine that clients reach");
+    }
+}
+
+fn check_ring(bits: VNodeBits, entries: &[rondo_shards::NodeEntry], place: &Place, problems: &mut Problems) {
+    if entries.len() > bits.count() {
+        let what = format!("{} nodes share {} virtual nodes", entries.len(), bits.count());
+        return problems.add(place, what, "raise vnode-bits (the same on every node of a new cluster)");
+    }
+    let member = |entry: &rondo_shards::NodeEntry| RingNode {
+        id: NodeId::of_name(&entry.name),
+        name: entry.name.clone(),
+        rack: entry.rack.clone(),
+    };
+    // An empty list has been complained of already.
+    if !entries.is_empty()
+        && let Err(error) = Ring::lay_out(bits, entries.iter().map(member).collect())
+    {
+        problems.add(place, error.to_string(), "rename one of the nodes");
+    }
+}
+
+fn default_address(setting: &'static str, port: u16) -> Sourced<SocketAddr> {
+    Sourced { value: SocketAddr::from(([127, 0, 0, 1], port)), place: Place::Absent(setting) }
+}

@@ -1,0 +1,63 @@
+//! Every bound of the node's own settings and of its admin port, with unit and reason.
+
+use std::time::Duration;
+
+use rondo_shards::NodeConfig;
+
+use crate::config::sourced::Bounds;
+
+/// Nodes in a fixed list: each has a link from every shard of every other.
+pub(crate) const NODES_MAX: usize = 256;
+/// b of the ring.
+pub(crate) const VNODE_BITS: Bounds = Bounds { what: "vnode-bits", min: 1, max: 16, default: 10 };
+/// Memtable at which a checkpoint starts, in MiB per shard.
+pub(crate) const MEMTABLE_MIB: Bounds =
+    Bounds { what: "memtable-mib", min: 1, max: 4096, default: (NodeConfig::MEMTABLE_BYTES_DEFAULT >> 20) as i64 };
+/// Object cache, in MiB per shard.
+pub(crate) const CACHE_MIB: Bounds =
+    Bounds { what: "cache-mib", min: 0, max: 1 << 20, default: (NodeConfig::CACHE_BYTES_DEFAULT >> 20) as i64 };
+/// The sorted store's cache, in MiB per shard.
+pub(crate) const STORE_CACHE_MIB: Bounds = Bounds {
+    what: "store-cache-mib",
+    min: 8,
+    max: 1 << 20,
+    default: (NodeConfig::STORE_CACHE_BYTES_DEFAULT >> 20) as i64,
+};
+/// Client connections of one shard.
+pub(crate) const CONNECTIONS_MAX: Bounds =
+    Bounds { what: "connections-max", min: 1, max: 1_000_000, default: NodeConfig::CONNECTIONS_MAX_DEFAULT as i64 };
+/// How long a stopping node waits, in seconds: shorter than the 30 s after which container runtimes kill.
+pub(crate) const DRAIN_SECONDS: Bounds = Bounds { what: "drain-seconds", min: 0, max: 600, default: 20 };
+
+/// A shard silent for so long makes the node unready.
+pub(crate) const TICK_AGE_UNREADY: Duration = Duration::from_secs(1);
+/// A shard silent for so long ends the process: nothing but a restart brings it back.
+pub(crate) const TICK_AGE_ABORT: Duration = Duration::from_secs(10);
+/// From the failure of a shard to the end of the process: time for the log line to be written.
+pub(crate) const FAILURE_GRACE: Duration = Duration::from_millis(500);
+/// How often the supervisor looks.
+pub(crate) const SUPERVISOR_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A fresh node is not ready before it is linked to its peers, but waits no longer than this for them.
+pub(crate) const PEER_GRACE: Duration = Duration::from_secs(5);
+
+/// Connections to the admin port that are open at once; further ones wait to be accepted.
+pub(crate) const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Longest time for one admin connection from its first to its last byte; a scrape takes milliseconds.
+pub(crate) const ADMIN_CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Nodes that `rondo dev` starts at most: ports are 10 apart, and one machine carries them all.
+pub(crate) const DEV_NODES_MAX: u16 = 16;
+/// How long `rondo dev` waits until all nodes are ready.
+pub(crate) const DEV_READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long `rondo dev` waits for nodes to stop: their drain limit and then some.
+pub(crate) const DEV_STOP_WITHIN: Duration = Duration::from_secs(30);
+/// Longest answer read from an admin port, in bytes.
+pub(crate) const HTTP_ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// How long the command line waits for an admin port.
+pub(crate) const HTTP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Operations of a `rondo batch` input that are sent at once.
+pub(crate) const BATCH_LINES_AT_ONCE: usize = 256;
+/// Longest line of a `rondo batch` input, in bytes: a key and a value at their largest, in base64, and then some.
+pub(crate) const BATCH_LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
