@@ -1,15 +1,30 @@
 //! Who owns which slice of a new ring.
 //!
-//! Think of a round table and guests in parties, the racks. The largest party sits down first, evenly spaced; the
-//! others take the free seats the same way, so that one seldom sits beside one's own. The ring is this table, round
-//! after round, and from time to time everybody moves on by one seat. Without that move a node would own only vnodes
-//! of a few remainders, and since shards are dealt vnodes by remainder too, some of its shards would own nothing.
+//! Think of a round table and guests in parties, the racks. The largest party takes its seats first, evenly spaced; the
+//! others take free seats the same way, so that one seldom sits beside one's own. The ring is this table, round after
+//! round. From round to round the guests of a party change seats among themselves, for some seats are better than
+//! others: a lone seat in front of many of another rack gets a copy of all their keys. And a few times on the way
+//! around the ring everybody moves on by one seat. Without that move a node would own only vnodes of a few remainders,
+//! and since shards are dealt vnodes by remainder too, some of its shards would own nothing.
 
 use super::{RingNode, VNodeBits};
 
+/// The nodes of one rack, by their index.
+type Party = Vec<u16>;
+
+/// A seat at the table.
+#[derive(Clone, Copy, Debug)]
+struct Seat {
+    /// Whose it is.
+    party: usize,
+    /// Which of the party's seats.
+    place: usize,
+}
+
 /// For each vnode the index (in `nodes`) of its owner: every node owns the same number, give or take one.
 pub(super) fn seat(bits: VNodeBits, nodes: &[RingNode]) -> Vec<u16> {
-    let table = seat_one_table(nodes);
+    let parties = parties(nodes);
+    let table = set_table(&parties, nodes.len());
     let rounds = (bits.count() / table.len()).max(1);
     let moves = rounds.min(table.len());
     (0..bits.count())
@@ -17,27 +32,35 @@ pub(super) fn seat(bits: VNodeBits, nodes: &[RingNode]) -> Vec<u16> {
             let (round, seat) = (vnode / table.len(), vnode % table.len());
             // The last round may be cut short; it moves like the one before it.
             let moved = round.min(rounds - 1) * moves / rounds;
-            table[(seat + moved) % table.len()]
+            guest(table[(seat + moved) % table.len()], round, &parties)
         })
         .collect()
 }
 
+/// Who sits there in this round. Parties change at different paces, so that neighbours change too: if a node is down,
+/// its requests go to many others and not all to one.
+fn guest(seat: Seat, round: usize, parties: &[Party]) -> u16 {
+    let party = &parties[seat.party];
+    let change = round + round / party.len() * seat.party;
+    party[(seat.place + change) % party.len()]
+}
+
 /// One seat for each node, parties spread evenly.
-fn seat_one_table(nodes: &[RingNode]) -> Vec<u16> {
-    let mut seats: Vec<Option<u16>> = vec![None; nodes.len()];
-    for party in parties(nodes) {
-        for (place, node) in party.iter().enumerate() {
-            let wanted = place * nodes.len() / party.len();
-            let free = (wanted..nodes.len()).chain(0..wanted).find(|seat| seats[*seat].is_none());
-            seats[free.expect("as many seats as nodes")] = Some(*node);
+fn set_table(parties: &[Party], seats: usize) -> Vec<Seat> {
+    let mut table: Vec<Option<Seat>> = vec![None; seats];
+    for (party, guests) in parties.iter().enumerate() {
+        for place in 0..guests.len() {
+            let wanted = place * seats / guests.len();
+            let free = (wanted..seats).chain(0..wanted).find(|seat| table[*seat].is_none());
+            table[free.expect("as many seats as nodes")] = Some(Seat { party, place });
         }
     }
-    seats.into_iter().map(|seat| seat.expect("every node sits on one seat")).collect()
+    table.into_iter().map(|seat| seat.expect("every seat is taken")).collect()
 }
 
 /// Node indices by rack: larger racks first, then by name, so that the order depends on nothing but the set.
-fn parties(nodes: &[RingNode]) -> Vec<Vec<u16>> {
-    let mut by_rack: Vec<(&str, Vec<u16>)> = Vec::new();
+fn parties(nodes: &[RingNode]) -> Vec<Party> {
+    let mut by_rack: Vec<(&str, Party)> = Vec::new();
     for (index, node) in (0u16..).zip(nodes) {
         match by_rack.iter_mut().find(|(rack, _)| *rack == node.rack) {
             Some((_, party)) => party.push(index),
@@ -55,7 +78,8 @@ mod tests {
 
     fn racks_around_the_table(racks: &[(&str, usize)]) -> String {
         let nodes = nodes_in_racks(racks);
-        seat_one_table(&nodes).iter().map(|node| nodes[usize::from(*node)].rack.as_str()).collect()
+        let first_round = &seat(VNodeBits::DEFAULT, &nodes)[..nodes.len()];
+        first_round.iter().map(|node| nodes[usize::from(*node)].rack.as_str()).collect()
     }
 
     #[test]
@@ -73,9 +97,17 @@ mod tests {
     }
 
     #[test]
+    fn the_guests_of_a_party_change_seats_and_neighbours() {
+        let nodes = nodes_in_racks(&[("a", 2), ("b", 2)]);
+        let owners = seat(VNodeBits::DEFAULT, &nodes);
+        let rounds: Vec<&[u16]> = owners.chunks(4).take(4).collect();
+        assert_eq!(rounds, [[0, 2, 1, 3], [1, 3, 0, 2], [0, 3, 1, 2], [1, 2, 0, 3]]);
+    }
+
+    #[test]
     fn every_shard_of_a_node_owns_its_share() {
         let bits = VNodeBits::DEFAULT;
-        for (nodes, shards) in [(3, 3), (3, 4), (4, 2), (4, 4), (4, 8), (6, 4), (8, 8), (12, 8), (16, 16)] {
+        for (nodes, shards) in [(3, 3), (3, 4), (4, 2), (4, 4), (4, 8), (6, 4), (8, 8), (4, 32), (12, 8), (16, 16)] {
             let owners = seat(bits, &nodes_in_racks(&[("a", nodes)]));
             let mut owned = vec![0; nodes * shards];
             for (vnode, owner) in owners.iter().enumerate() {
