@@ -3,7 +3,6 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use rondo_protocol::wire::decode_error::DecodeError;
 use rondo_protocol::wire::reply::{Receipt, Refusal};
 
 /// Why an operation has no result.
@@ -59,7 +58,7 @@ pub enum Error {
         /// Who.
         address: Arc<str>,
         /// What was wrong with the bytes.
-        reason: DecodeError,
+        reason: Arc<str>,
     },
     /// The server ended the connection with a reason of its own.
     #[error("{address} ended the connection: {reason}")]
@@ -147,7 +146,7 @@ impl Error {
     /// value, and in a siblings keyspace may be a second sibling.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Error::Refused { refusal, .. } => refusal_is_retryable(*refusal),
+            Error::Refused { refusal, .. } => refusal.is_retryable(),
             Error::Unknown { .. }
             | Error::NoAnswer { .. }
             | Error::ConnectionLost { .. }
@@ -170,28 +169,6 @@ impl Error {
             Error::Rejected { .. } => "rejected",
             Error::BadInput(_) => "bad_input",
         }
-    }
-}
-
-/// True if another moment or another node may answer otherwise.
-pub fn refusal_is_retryable(refusal: Refusal) -> bool {
-    match refusal {
-        Refusal::NotEnoughReplicas
-        | Refusal::Busy
-        | Refusal::DeadlinePassed
-        | Refusal::ClockSkew
-        | Refusal::DiskFailed
-        | Refusal::Unreadable
-        | Refusal::Stopping
-        | Refusal::ReplyFull => true,
-        Refusal::UnknownKeyspace
-        | Refusal::BadKey
-        | Refusal::ValueTooLarge
-        | Refusal::BadContext
-        | Refusal::ContextFromFuture
-        | Refusal::BadQuorum
-        | Refusal::TooManySiblings
-        | Refusal::BadRequest => false,
     }
 }
 

@@ -8,12 +8,17 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 pub mod blocking;
 pub mod client;
+mod connection;
 pub mod error;
+#[cfg(feature = "fake-server")]
+pub mod fake_server;
 pub mod limits;
 pub mod options;
 pub mod outcome;
+mod pool;
 pub mod retry;
 pub mod routing;
 pub mod session;

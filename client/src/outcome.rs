@@ -1,7 +1,10 @@
 //! What comes back when all went well.
 
 use bytes::Bytes;
+use rondo_protocol::limits::CONTEXT_BYTES_MAX;
 use rondo_protocol::wire::reply::Receipt;
+
+use crate::error::BadInput;
 
 /// What a reply says that its reader has seen: opaque bytes, to be given back with the next put or delete of the same key.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -21,6 +24,11 @@ impl Context {
     /// True for "has seen nothing".
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The bytes for a request, if they may be a context at all.
+    pub(crate) fn checked(self) -> Result<Bytes, BadInput> {
+        if self.0.len() > CONTEXT_BYTES_MAX { Err(BadInput::Context { bytes: self.0.len() }) } else { Ok(self.0) }
     }
 
     /// The bytes without a copy.
