@@ -63,10 +63,13 @@ impl Get {
 /// The answer to a put or delete: it is durable on `receipt.answered` replicas.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Written {
-    /// What the key's next writer has seen if it starts from here.
+    /// What the key's next writer has seen if it starts from here. Empty if the reply of a batch had no room for it.
     pub context: Context,
     /// How the answer came about.
     pub receipt: Receipt,
+    /// Live versions that the key has now. If there are more than one, `context` covers some that this writer may never
+    /// have seen: a put that carries it would replace them, so get and merge them first.
+    pub versions: u8,
 }
 
 /// One step of a batch.

@@ -90,8 +90,8 @@ pub(super) fn outcome_of(answer: DataAnswer) -> Result<Outcome, Error> {
         DataAnswer::NotFound { receipt, context: seen } => {
             Ok(Outcome::Get(Get { values: Vec::new(), context: context(seen), receipt }))
         }
-        DataAnswer::Stored { receipt, context: seen } => {
-            Ok(Outcome::Written(Written { context: context(seen), receipt }))
+        DataAnswer::Stored { receipt, context: seen, versions } => {
+            Ok(Outcome::Written(Written { context: context(seen), receipt, versions }))
         }
         DataAnswer::Refused { refusal, retry_after } => Err(Error::Refused { refusal, retry_after }),
         DataAnswer::Unknown { receipt } => Err(Error::Unknown { receipt }),
