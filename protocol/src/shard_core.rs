@@ -9,15 +9,16 @@ use bytes::BytesMut;
 
 use crate::causality::{ActorId, Hlc};
 use crate::coordinator;
+use crate::coordinator::awaken;
 use crate::coordinator::drift::ClockDrift;
-use crate::coordinator::durability::{Durability, Waiter};
-use crate::coordinator::in_flight::{Flight, InFlight, Progress};
+use crate::coordinator::durability::Durability;
+use crate::coordinator::in_flight::{Flight, InFlight};
 use crate::coordinator::links::Links;
 use crate::coordinator::shard_clock::ShardClock;
 use crate::coordinator::turn::{Shard, Turn};
 use crate::effect::{Effect, Effects};
 use crate::event::{Event, Found};
-use crate::node::{NodeId, PeerShard, ShardIndex};
+use crate::node::{PeerShard, ShardIndex};
 use crate::now::{Instant, Now};
 use crate::replica;
 use crate::stats::Stats;
@@ -86,13 +87,13 @@ impl ShardCore {
             Event::Loaded { ticket, found } => loaded(ticket, found, flights, turn),
             Event::Durable { upto } => {
                 turn.shard.durability.advance(upto);
-                release(flights, turn);
+                awaken::release(flights, turn);
             }
-            Event::DiskFailed { reason: _ } => disk_failed(flights, turn),
+            Event::DiskFailed { reason: _ } => awaken::disk_failed(flights, turn),
             Event::LinkChanged { node, shards } => {
                 turn.shard.links.change(node, shards);
                 if shards.is_none() {
-                    link_down(node, flights, turn);
+                    awaken::link_down(node, flights, turn);
                 }
             }
             Event::ViewChanged { view } => {
@@ -113,7 +114,7 @@ impl ShardCore {
         let turn = &mut Turn { now, shard: &mut self.shard, effects };
         for index in 0..self.flights.places() {
             if let Some(ticket) = self.flights.take_due(index, now.instant) {
-                woken(ticket, &mut self.flights, turn);
+                awaken::woken(ticket, &mut self.flights, turn);
             }
         }
         self.flights.refresh_earliest();
@@ -210,70 +211,6 @@ fn loaded(ticket: Ticket, found: Found, flights: &mut InFlight, turn: &mut Turn<
             turn.shard.stats.late_answers += 1;
             return;
         }
-    };
-    flights.settle(ticket, progress);
-}
-
-fn release(flights: &mut InFlight, turn: &mut Turn<'_>) {
-    while let Some(waiter) = turn.shard.durability.pop_durable() {
-        let ticket = match waiter {
-            Waiter::Flight(ticket) => ticket,
-            Waiter::Bound(bound) => {
-                turn.shard.clock.raise_bound(bound);
-                update::bound_raised(flights, turn);
-                continue;
-            }
-        };
-        let progress = match flights.get_mut(ticket) {
-            Some(Flight::Get(get)) => get.durable(ticket, turn),
-            Some(Flight::Put(put)) => put.durable(turn),
-            Some(Flight::ServeFetch(serve)) => serve.durable(turn),
-            Some(Flight::Merge(merge)) => merge.durable(turn),
-            Some(Flight::Forward(_) | Flight::KeyLoad(_)) | None => continue,
-        };
-        flights.settle(ticket, progress);
-    }
-}
-
-fn disk_failed(flights: &mut InFlight, turn: &mut Turn<'_>) {
-    turn.shard.durability.fail();
-    while let Some(ticket) = turn.shard.pop_in_vain() {
-        let progress = match flights.get_mut(ticket) {
-            Some(Flight::Get(get)) => get.disk_failed(ticket, turn),
-            Some(Flight::Put(put)) => put.disk_failed(turn),
-            Some(Flight::ServeFetch(serve)) => serve.disk_failed(turn),
-            Some(Flight::Merge(merge)) => merge.disk_failed(turn),
-            Some(Flight::Forward(_) | Flight::KeyLoad(_)) | None => continue,
-        };
-        flights.settle(ticket, progress);
-    }
-}
-
-fn link_down(node: NodeId, flights: &mut InFlight, turn: &mut Turn<'_>) {
-    for index in 0..flights.places() {
-        let Some(ticket) = flights.ticket_at(index) else { continue };
-        let progress = match flights.get_mut(ticket) {
-            Some(Flight::Get(get)) => get.link_down(ticket, node, turn),
-            Some(Flight::Put(put)) => put.link_down(node, turn),
-            Some(Flight::Forward(forward)) => forward.link_down(node, turn),
-            Some(Flight::ServeFetch(_) | Flight::Merge(_) | Flight::KeyLoad(_)) | None => continue,
-        };
-        flights.settle(ticket, progress);
-    }
-}
-
-fn woken(ticket: Ticket, flights: &mut InFlight, turn: &mut Turn<'_>) {
-    let progress = match flights.get_mut(ticket) {
-        Some(Flight::Get(get)) => {
-            let (progress, wake) = get.woken(ticket, turn);
-            if progress == Progress::Waits {
-                flights.wake_at(ticket, wake);
-            }
-            progress
-        }
-        Some(Flight::Put(put)) => put.woken(turn),
-        Some(Flight::Forward(forward)) => forward.woken(turn),
-        Some(Flight::ServeFetch(_) | Flight::Merge(_) | Flight::KeyLoad(_)) | None => return,
     };
     flights.settle(ticket, progress);
 }

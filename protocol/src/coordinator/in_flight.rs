@@ -54,6 +54,14 @@ struct Place {
     flight: Option<Flight>,
 }
 
+impl Place {
+    /// Is what lives here what the ticket was given for?
+    #[inline]
+    fn is_of(&self, ticket: Ticket) -> bool {
+        self.generation == ticket.generation || is_planted(Planted::StaleTicketAnswered)
+    }
+}
+
 /// All flights of one core.
 #[derive(Debug)]
 pub(crate) struct InFlight {
@@ -94,21 +102,27 @@ impl InFlight {
     #[inline]
     pub(crate) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Flight> {
         let place = self.places.get_mut(ticket.index as usize)?;
-        let is_current = place.generation == ticket.generation || is_planted(Planted::StaleTicketAnswered);
-        if is_current { place.flight.as_mut() } else { None }
+        if place.is_of(ticket) { place.flight.as_mut() } else { None }
     }
 
     /// Ends the flight of `ticket`, if it is not over already.
     pub(crate) fn remove(&mut self, ticket: Ticket) -> Option<Flight> {
         let place = self.places.get_mut(ticket.index as usize)?;
-        if place.generation != ticket.generation {
+        if !place.is_of(ticket) {
             return None;
         }
         let flight = place.flight.take()?;
-        place.generation = place.generation.wrapping_add(1);
-        self.wake[ticket.index as usize] = NEVER;
-        self.vacant.push(ticket.index);
+        self.vacate(ticket.index);
         Some(flight)
+    }
+
+    fn vacate(&mut self, index: u32) {
+        let place = &mut self.places[index as usize];
+        // Dropped where it is: a flight is some hundred bytes, and nearly each request comes by here.
+        place.flight = None;
+        place.generation = place.generation.wrapping_add(1);
+        self.wake[index as usize] = NEVER;
+        self.vacant.push(index);
     }
 
     /// Ends the flight of `ticket` if its step settled it.
@@ -116,7 +130,13 @@ impl InFlight {
     pub(crate) fn settle(&mut self, ticket: Ticket, progress: Progress) {
         match progress {
             Progress::Waits => {}
-            Progress::Settled => drop(self.remove(ticket)),
+            Progress::Settled => {
+                let place = self.places.get(ticket.index as usize);
+                let is_here = place.is_some_and(|place| place.is_of(ticket) && place.flight.is_some());
+                if is_here {
+                    self.vacate(ticket.index);
+                }
+            }
         }
     }
 

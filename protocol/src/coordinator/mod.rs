@@ -3,6 +3,7 @@
 //! Each kind of request is a file with its states drawn on top; what all share stands in `turn`. A request comes to a
 //! [`plan`] first (which replicas, how many, until when), and whatever can be refused is refused there, before any work.
 
+pub(crate) mod awaken;
 pub mod batch;
 pub(crate) mod drift;
 pub(crate) mod durability;
