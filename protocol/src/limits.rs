@@ -58,6 +58,8 @@ pub const BUSY_RETRY_AFTER: Duration = Duration::from_millis(20);
 pub const CLOCK_HEARD_WITHIN: Duration = Duration::from_secs(10);
 /// The least delayed message of this time tells a peer's clock offset: long enough to hold one that met no queue.
 pub const CLOCK_WINDOW: Duration = Duration::from_millis(500);
+/// Peers whose clocks are compared with ours: as many as a cluster has nodes.
+pub const CLOCK_PEERS_MAX: usize = 1024;
 /// Writer queues kept for reuse, so that a write that has to load allocates nothing.
 pub const WRITER_QUEUES_SPARE: usize = 256;
 /// Longest echo of a ping, in bytes.

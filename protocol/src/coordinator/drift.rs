@@ -4,7 +4,7 @@
 //! behind; the least delayed message of a short while tells best. When most peers agree that they differ from us by
 //! too much, it is us: versions that we gave would win or lose unjustly, so we give none.
 
-use crate::limits::{CLOCK_DRIFT_MAX, CLOCK_HEARD_WITHIN, CLOCK_WINDOW};
+use crate::limits::{CLOCK_DRIFT_MAX, CLOCK_HEARD_WITHIN, CLOCK_PEERS_MAX, CLOCK_WINDOW};
 use crate::node::NodeId;
 use crate::now::{Instant, Now};
 
@@ -57,7 +57,10 @@ impl ClockDrift {
         let offset_millis = clock_millis.wrapping_sub(now.wall_millis).cast_signed();
         match self.peers.binary_search_by_key(&node, |peer| peer.node) {
             Ok(place) => self.peers[place].hear(offset_millis, now.instant),
-            Err(place) => self.peers.insert(place, PeerClock::new(node, offset_millis, now.instant)),
+            Err(place) if self.peers.len() < CLOCK_PEERS_MAX => {
+                self.peers.insert(place, PeerClock::new(node, offset_millis, now.instant));
+            }
+            Err(_) => {} // A thousand others tell enough about our clock.
         }
     }
 

@@ -5,7 +5,7 @@
 //! shards 2 | bound low              before anything happens: shards of each node; a clock bound that must be raised
 //! key k [in sib] on n1 n2 n3        names a key whose preference list begins so (keyspaces: lww, sib, both N = 3)
 //! object old k v=1 at -500 [by n2]  names a version written 500 ms ago
-//! client A put k v=1 w=2 [n=3 timeout=100 context=old|stored|garbage|future]   (get, delete likewise)
+//! client A put k v=1 w=2 [n=3 timeout=100 ago=50 context=old|stored|garbage|future]   (get, delete likewise)
 //! loaded k nothing|stored|unreadable|<object>   answers the oldest load of k; `stored` is the last append
 //! durable 2 | disk failed | stop | link n2 down | view 2 | wait 20 | wall +600 | n2 clock +600 | n2 epoch 0
 //! n2 replicated k[@1] ok|Busy       answers the last (or first) replicate of k to n2
@@ -131,9 +131,12 @@ impl Stage {
         match *words {
             ["client", name, verb, key, ..] => {
                 let request = self.request(verb, key, &words[4..])?;
+                let ago_millis =
+                    words.iter().find_map(|word| word.strip_prefix("ago=")).map_or(Ok(0), number::<u64>)?;
                 self.requests.push(name.to_owned());
                 let origin = Origin(self.requests.len() as u64 - 1, 0);
-                self.deliver(Event::Request { origin, arrived: self.now.instant, request })
+                let arrived = Instant(self.now.instant.0 - ago_millis * 1_000_000);
+                self.deliver(Event::Request { origin, arrived, request })
             }
             ["loaded", key, what] => {
                 let loads = self.loads.get_mut(key).filter(|loads| !loads.is_empty());
@@ -390,6 +393,7 @@ impl Stage {
                 "r" | "w" => options.level = level(setting)?,
                 "n" => options.replicas = number(setting)?,
                 "timeout" => options.timeout = Duration::from_millis(number(setting)?),
+                "ago" => {} // Of the event, not of the request.
                 "context" => context = self.context(name, setting)?,
                 _ => return Err(format!("no setting {what}")),
             }
