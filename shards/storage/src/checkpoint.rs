@@ -1,8 +1,17 @@
 //! A checkpoint, from the frozen table to the removed segments.
+//!
+//! ```text
+//! freeze ──► CheckpointJob, on the companion: pieces, then flush_durable ──► finish_checkpoint: manifest, old segments go
+//!        ──► checkpointed
+//! ```
+//! A crash between any two steps repeats some of it: every step may be done twice.
+
 use crate::disk::Disk;
 use crate::error::StorageError;
+use crate::limits::{CHECKPOINT_PIECE_BYTES, CHECKPOINT_PIECE_ENTRIES};
 use crate::manifest::Manifest;
-use crate::sorted_store::{SortedStore, SortedStoreError};
+use crate::record::Lsn;
+use crate::sorted_store::{SortedEntry, SortedStore, SortedStoreError};
 use crate::table::FrozenTable;
 use crate::wal::WalWriter;
 use std::sync::Arc;
@@ -11,18 +20,44 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct CheckpointJob {
     table: Arc<FrozenTable>,
+    /// Entries in stored order; sorted here, not on the shard.
+    order: Vec<u32>,
+    written: usize,
 }
 
 impl CheckpointJob {
     /// A job that has written nothing yet.
     pub fn new(table: Arc<FrozenTable>) -> CheckpointJob {
-        CheckpointJob { table }
+        let order = table.table.sorted();
+        CheckpointJob { table, order, written: 0 }
     }
+
     /// Writes the next piece; true when everything is durable in `store`.
     pub fn step(&mut self, store: &mut dyn SortedStore) -> Result<bool, SortedStoreError> {
-        let _ = store;
-        todo!()
+        if self.written == self.order.len() {
+            store.flush_durable()?;
+            return Ok(true);
+        }
+        let mut piece = Vec::with_capacity(CHECKPOINT_PIECE_ENTRIES);
+        let mut bytes = 0;
+        for &place in self.order[self.written..].iter().take(CHECKPOINT_PIECE_ENTRIES) {
+            let entry = self.table.table.entry(place);
+            piece.push(SortedEntry {
+                token: entry.token,
+                routed: &entry.routed,
+                object: &entry.object,
+                lsn: entry.lsn,
+            });
+            bytes += entry.object.len();
+            if bytes >= CHECKPOINT_PIECE_BYTES {
+                break;
+            }
+        }
+        store.apply(&piece)?;
+        self.written += piece.len();
+        Ok(false)
     }
+
     /// The table, when done.
     pub fn into_table(self) -> Arc<FrozenTable> {
         self.table
@@ -36,6 +71,15 @@ pub async fn finish_checkpoint<D: Disk>(
     manifest: &mut Manifest,
     table: &FrozenTable,
 ) -> Result<(), StorageError> {
-    let _ = (writer, manifest, table);
-    todo!()
+    let first_needed = table.last_lsn().next();
+    let next = Manifest {
+        upto: table.last_lsn(),
+        hlc_bound: manifest.hlc_bound.max(table.hlc_bound()),
+        first_segment: writer.first_segment_after(first_needed).unwrap_or(Lsn(0)),
+        ..manifest.clone()
+    };
+    next.write(writer.disk()).await?;
+    *manifest = next;
+    writer.remove_before(first_needed).await?;
+    Ok(())
 }

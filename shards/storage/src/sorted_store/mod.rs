@@ -77,3 +77,9 @@ pub fn stored_key(token: u128, routed: &[u8]) -> Vec<u8> {
     key.extend_from_slice(routed);
     key
 }
+
+/// The inverse of [`stored_key`]; `None` if the bytes are too few.
+pub fn split_stored_key(key: &[u8]) -> Option<(u128, &[u8])> {
+    let (token, routed) = key.split_first_chunk::<16>()?;
+    Some((u128::from_be_bytes(*token), routed))
+}
