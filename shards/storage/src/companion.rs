@@ -1,8 +1,21 @@
 //! The shard's second pair of hands: a thread that may wait for the sorted store.
-use crate::sorted_store::SortedStore;
+//!
+//! ```text
+//! shard ──Get, Checkpoint, Stop──► [bounded] ──► companion: serve reads, one piece of the checkpoint, serve reads, …
+//!       ◄──Got, Applied, Failed─── [bounded] ◄──┘
+//! ```
+//! Answers come in the order in which things happened to the store; [`crate::ShardStore::loaded`] relies on it. A panic in
+//! the store is caught and reported like a failure: the shard then refuses writes once its memtable is full.
+
+use crate::checkpoint::CheckpointJob;
+use crate::limits::COMPANION_QUEUE_MAX;
+use crate::sorted_store::{SortedStore, SortedStoreError};
 use crate::table::FrozenTable;
 use bytes::Bytes;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// One cold read.
 #[derive(Clone, Debug)]
@@ -40,7 +53,7 @@ pub struct ColdAnswer {
 pub enum CompanionRequest {
     /// Read these keys (at most [`crate::limits::COLD_READS_MAX`]).
     Get(Vec<ColdRead>),
-    /// Write this table and make it durable.
+    /// Write this table and make it durable. One at a time.
     Checkpoint(Arc<FrozenTable>),
     /// Finish what was asked before, then end.
     Stop,
@@ -59,29 +72,218 @@ pub enum CompanionAnswer {
     Stopped,
 }
 
-/// A handle on the companion thread. Dropping it stops the thread without waiting for it.
+/// A handle on the companion thread. Dropping it ends the thread when it has done what it was asked.
 #[derive(Debug)]
 pub struct Companion {
     requests: flume::Sender<CompanionRequest>,
     answers: flume::Receiver<CompanionAnswer>,
+    thread: JoinHandle<()>,
 }
 
 impl Companion {
-    /// Starts the thread `name`, pinned to `core` if given.
+    /// Starts the thread `name`, pinned to `core` if given. `store` has to be open already: a store opened by a pinned
+    /// thread would pin its own threads too.
     pub fn spawn(
         name: String,
         store: Box<dyn SortedStore>,
         core: Option<core_affinity::CoreId>,
-    ) -> std::io::Result<Companion> {
-        let _ = (name, store, core);
-        todo!()
+    ) -> io::Result<Companion> {
+        let (request_sender, requests) = flume::bounded(COMPANION_QUEUE_MAX);
+        let (answer_sender, answers) = flume::bounded(COMPANION_QUEUE_MAX);
+        let mut work = Work { store, requests, answers: answer_sender, job: None };
+        let body = move || {
+            if let Some(core) = core
+                && !core_affinity::set_for_current(core)
+            {
+                tracing::warn!(core = core.id, "the companion could not be pinned; it goes on unpinned");
+            }
+            work.run_guarded();
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(body)?;
+        Ok(Companion { requests: request_sender, answers, thread })
     }
+
     /// Asks without waiting; the request comes back if the queue is full or the companion has ended.
     pub fn ask(&self, request: CompanionRequest) -> Result<(), CompanionRequest> {
         self.requests.try_send(request).map_err(flume::TrySendError::into_inner)
     }
+
     /// Where the answers come; clone it into a task that waits with `recv_async`.
     pub fn answers(&self) -> &flume::Receiver<CompanionAnswer> {
         &self.answers
+    }
+
+    /// Has the thread ended?
+    pub fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+}
+
+/// Nobody listens any more, or the work is done.
+struct Ended;
+
+struct Work {
+    store: Box<dyn SortedStore>,
+    requests: flume::Receiver<CompanionRequest>,
+    answers: flume::Sender<CompanionAnswer>,
+    job: Option<CheckpointJob>,
+}
+
+impl Work {
+    /// The store is not used after a panic, so nobody sees it half changed.
+    fn run_guarded(&mut self) {
+        let last = match catch_unwind(AssertUnwindSafe(|| self.run())) {
+            Ok(Ok(Ended)) => CompanionAnswer::Stopped,
+            Ok(Err(error)) => CompanionAnswer::Failed(error.to_string()),
+            Err(panic) => CompanionAnswer::Failed(format!("the sorted store panicked: {}", panic_text(&*panic))),
+        };
+        // Nobody may be listening any more; then nobody needs the answer.
+        let _ = self.answers.send(last);
+    }
+
+    fn run(&mut self) -> Result<Ended, SortedStoreError> {
+        let mut is_stopping = false;
+        loop {
+            let request = if self.job.is_some() || is_stopping {
+                self.requests.try_recv().ok()
+            } else {
+                // An error means that the handle is gone: the same as Stop.
+                Some(self.requests.recv().unwrap_or(CompanionRequest::Stop))
+            };
+            match request {
+                Some(CompanionRequest::Get(reads)) => {
+                    if self.serve(reads)?.is_some() {
+                        return Ok(Ended);
+                    }
+                }
+                Some(CompanionRequest::Checkpoint(table)) => {
+                    assert!(self.job.is_none(), "one checkpoint at a time");
+                    self.job = Some(CheckpointJob::new(table));
+                }
+                Some(CompanionRequest::Stop) => is_stopping = true,
+                None if self.job.is_none() => return Ok(Ended),
+                None => {
+                    if self.step()?.is_some() {
+                        return Ok(Ended);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One damaged object is an answer; a store that cannot go on is the end.
+    fn serve(&self, reads: Vec<ColdRead>) -> Result<Option<Ended>, SortedStoreError> {
+        let mut answers = Vec::with_capacity(reads.len());
+        for read in reads {
+            let found = match self.store.get(read.token, &read.routed) {
+                Ok(Some(object)) => ColdFound::Object(object),
+                Ok(None) => ColdFound::Absent,
+                Err(SortedStoreError::Unreadable { what }) => {
+                    tracing::error!(token = format!("{:032x}", read.token), what, "a stored object is damaged");
+                    ColdFound::Unreadable
+                }
+                Err(error @ SortedStoreError::Failed { .. }) => return Err(error),
+            };
+            answers.push(ColdAnswer { read, found });
+        }
+        Ok(self.answer(CompanionAnswer::Got(answers)))
+    }
+
+    fn step(&mut self) -> Result<Option<Ended>, SortedStoreError> {
+        let Some(job) = &mut self.job else { return Ok(None) };
+        if !job.step(&mut *self.store)? {
+            return Ok(None);
+        }
+        let table = self.job.take().map(CheckpointJob::into_table).expect("the job was there a line ago");
+        Ok(self.answer(CompanionAnswer::Applied(table)))
+    }
+
+    fn answer(&self, answer: CompanionAnswer) -> Option<Ended> {
+        self.answers.send(answer).err().map(|_| Ended)
+    }
+}
+
+fn panic_text(panic: &(dyn core::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::StoreLimits;
+    use crate::record::{LogRecord, Lsn};
+    use crate::shard_store::ShardStore;
+    use crate::sorted_store::MemorySortedStore;
+
+    fn read(token: u128) -> ColdRead {
+        ColdRead { tag: token as u64, token, routed: Bytes::from_static(b"k") }
+    }
+
+    fn frozen(keys: u64) -> Arc<FrozenTable> {
+        let mut store = ShardStore::new(StoreLimits::default(), Lsn(0), 0, true);
+        for key in 1..=keys {
+            let object = Bytes::from(vec![key as u8; 100]);
+            store.append(Lsn(key), LogRecord::Object { token: u128::from(key), routed: b"k", object });
+        }
+        store.committed(Lsn(keys));
+        store.freeze().expect("all durable")
+    }
+
+    fn next(companion: &Companion) -> CompanionAnswer {
+        companion.answers().recv().expect("an answer")
+    }
+
+    #[test]
+    fn reads_are_answered_while_a_checkpoint_is_written_and_see_it_afterwards() {
+        let store = Box::new(MemorySortedStore::new());
+        let companion = Companion::spawn("companion-test".to_owned(), store, None).expect("a thread");
+        companion.ask(CompanionRequest::Checkpoint(frozen(5000))).expect("room");
+        companion.ask(CompanionRequest::Get(vec![read(1), read(9999)])).expect("room");
+        let CompanionAnswer::Got(answers) = next(&companion) else { panic!("the read waits for the whole checkpoint") };
+        assert_eq!(answers[1].found, ColdFound::Absent);
+        let CompanionAnswer::Applied(table) = next(&companion) else { panic!("the checkpoint is not done") };
+        assert_eq!(table.last_lsn(), Lsn(5000));
+        companion.ask(CompanionRequest::Get(vec![read(5000)])).expect("room");
+        let CompanionAnswer::Got(answers) = next(&companion) else { panic!("no read") };
+        assert!(matches!(&answers[0].found, ColdFound::Object(object) if object.len() == 100));
+        companion.ask(CompanionRequest::Stop).expect("room");
+        assert!(matches!(next(&companion), CompanionAnswer::Stopped));
+    }
+
+    #[derive(Debug)]
+    struct Broken;
+
+    impl SortedStore for Broken {
+        fn engine(&self) -> &'static str {
+            "broken"
+        }
+        fn get(&self, _: u128, _: &[u8]) -> Result<Option<Bytes>, SortedStoreError> {
+            panic!("a flipped bit")
+        }
+        fn apply(&mut self, _: &[crate::SortedEntry<'_>]) -> Result<(), SortedStoreError> {
+            Ok(())
+        }
+        fn scan(&self, _: &[u8], _: u128, _: usize) -> Result<crate::sorted_store::ScanPage, SortedStoreError> {
+            Ok(crate::sorted_store::ScanPage::default())
+        }
+        fn flush_durable(&mut self) -> Result<(), SortedStoreError> {
+            Ok(())
+        }
+        fn discard_unfinished(&mut self, _: Lsn) -> Result<(), SortedStoreError> {
+            Ok(())
+        }
+        fn size_bytes(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn a_store_that_panics_is_reported_and_the_thread_ends() {
+        let companion = Companion::spawn("companion-test".to_owned(), Box::new(Broken), None).expect("a thread");
+        companion.ask(CompanionRequest::Get(vec![read(1)])).expect("room");
+        let CompanionAnswer::Failed(why) = next(&companion) else { panic!("not reported") };
+        assert!(why.contains("a flipped bit"), "{why}");
+        assert!(companion.answers().recv().is_err(), "nothing more is answered");
     }
 }

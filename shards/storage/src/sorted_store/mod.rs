@@ -2,6 +2,7 @@
 use crate::record::Lsn;
 use bytes::Bytes;
 
+mod envelope;
 mod memory;
 mod sled_store;
 pub use memory::MemorySortedStore;

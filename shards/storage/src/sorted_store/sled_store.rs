@@ -1,8 +1,28 @@
 //! The sorted store on sled 0.34.
-use super::{ScanPage, SortedEntry, SortedStore, SortedStoreError};
+//!
+//! Objects lie in the tree `objects` under their stored key. What is longer than 4 KiB lies in pieces in the tree `chunks`,
+//! under `generation | index`, because sled puts long values into files of their own that it never syncs. The generation is
+//! the record's number: a new version never touches the pieces of the old one, whose removal comes after the switch.
+//!
+//! sled's `flush` is no fsync, so [`SortedStore::flush_durable`] syncs its file through a descriptor of our own, and new
+//! blob files and the directories. Only plain `insert` and `remove` are used: batches and transactions take a lock that
+//! all stores of the process share.
+
+use super::envelope::{self, Chunks, Envelope};
+use super::{ScanPage, SortedEntry, SortedStore, SortedStoreError, split_stored_key, stored_key};
 use crate::record::Lsn;
 use bytes::Bytes;
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+
+/// Longest value that sled keeps in its own file for certain.
+const CHUNK_BYTES: usize = 4096;
+/// How often sled writes back on its own; its garbage collection runs only then.
+const FLUSH_EVERY_MS: u64 = 200;
 
 /// How to open a sled store.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,13 +35,120 @@ pub struct SledConfig {
 
 /// A sled database: a store for one shard.
 #[derive(Debug)]
-pub struct SledStore {}
+pub struct SledStore {
+    path: PathBuf,
+    db: sled::Db,
+    objects: sled::Tree,
+    chunks: sled::Tree,
+    /// Our own descriptor of sled's file.
+    file: File,
+    /// Blob files that are known to be durable: sled never changes one.
+    blobs_synced: HashSet<OsString>,
+}
 
 impl SledStore {
     /// Opens or creates. Blocks, for seconds if the store is large; call it from a thread that is not pinned, because
     /// sled's own threads inherit its affinity.
     pub fn open(config: &SledConfig) -> Result<SledStore, SortedStoreError> {
-        todo!("{config:?}")
+        let path = &config.path;
+        let failed = |what: String| failed(path, what);
+        fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
+        remove_unfinished_snapshots(path).map_err(|error| failed(error.to_string()))?;
+        let sled_config = sled::Config::new()
+            .path(path)
+            .cache_capacity(config.cache_bytes)
+            .flush_every_ms(Some(FLUSH_EVERY_MS))
+            .use_compression(false);
+        // sled panics where others return an error; at the start that must not take the node's other shards along unexplained.
+        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| sled_config.open()));
+        let db = opened.map_err(|_| failed("it panicked while opening; its files are damaged".to_owned()))?;
+        let db = db.map_err(|error| failed(error.to_string()))?;
+        let tree = |name: &str| db.open_tree(name).map_err(|error| failed(error.to_string()));
+        let (objects, chunks) = (tree("objects")?, tree("chunks")?);
+        let file = File::open(path.join("db")).map_err(|error| failed(error.to_string()))?;
+        let mut store = SledStore { path: path.clone(), db, objects, chunks, file, blobs_synced: HashSet::new() };
+        store.flush_durable()?;
+        if let Some(parent) = path.parent() {
+            sync_dir(parent).map_err(|error| store.failed(error))?;
+        }
+        Ok(store)
+    }
+
+    fn failed(&self, error: impl core::fmt::Display) -> SortedStoreError {
+        failed(&self.path, error.to_string())
+    }
+
+    fn put(&self, entry: &SortedEntry<'_>) -> Result<(), sled::Error> {
+        let key = stored_key(entry.token, entry.routed);
+        let envelope = if entry.object.len() <= CHUNK_BYTES {
+            envelope::whole(&key, entry.object)
+        } else {
+            let generation = entry.lsn.0;
+            for (index, piece) in entry.object.chunks(CHUNK_BYTES).enumerate() {
+                self.chunks.insert(chunk_key(generation, index as u32), piece)?;
+            }
+            let (bytes, crc) = (entry.object.len() as u32, crc32c::crc32c(entry.object));
+            envelope::chunked(&key, &Chunks { generation, bytes, crc })
+        };
+        let Some(before) = self.objects.insert(&key, envelope)? else { return Ok(()) };
+        // An unreadable envelope tells nothing about its chunks; they stay behind.
+        match envelope::open(&key, &before) {
+            Ok(Envelope::Chunked(old)) if old.generation != entry.lsn.0 => self.remove_chunks(&old),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn remove_chunks(&self, chunks: &Chunks) -> Result<(), sled::Error> {
+        for index in 0..chunks.bytes.div_ceil(CHUNK_BYTES as u32) {
+            self.chunks.remove(chunk_key(chunks.generation, index))?;
+        }
+        Ok(())
+    }
+
+    /// Opens what stands under `key`.
+    fn read(&self, key: &[u8], stored: &[u8]) -> Result<Bytes, SortedStoreError> {
+        match envelope::open(key, stored)? {
+            Envelope::Whole(object) => Ok(Bytes::copy_from_slice(object)),
+            Envelope::Chunked(chunks) => self.read_chunks(&chunks),
+        }
+    }
+
+    fn read_chunks(&self, chunks: &Chunks) -> Result<Bytes, SortedStoreError> {
+        let mut object = Vec::with_capacity(chunks.bytes as usize);
+        for index in 0..chunks.bytes.div_ceil(CHUNK_BYTES as u32) {
+            let key = chunk_key(chunks.generation, index);
+            let Some(piece) = self.chunks.get(key).map_err(|error| self.failed(error))? else {
+                return Err(SortedStoreError::Unreadable { what: format!("chunk {index} is missing") });
+            };
+            object.extend_from_slice(&piece);
+        }
+        let (found, expected) = ((object.len(), crc32c::crc32c(&object)), (chunks.bytes as usize, chunks.crc));
+        if found != expected {
+            let what = format!("length and checksum of the chunks are {found:x?}, expected {expected:x?}");
+            return Err(SortedStoreError::Unreadable { what });
+        }
+        Ok(Bytes::from(object))
+    }
+
+    fn sync_files(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        let blobs = self.path.join("blobs");
+        if blobs.is_dir() {
+            for blob in fs::read_dir(&blobs)? {
+                let blob = blob?;
+                if !self.blobs_synced.contains(&blob.file_name()) {
+                    match File::open(blob.path()) {
+                        Ok(file) => file.sync_all()?,
+                        // sled's collection was faster.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        Err(error) => return Err(error),
+                    }
+                    self.blobs_synced.insert(blob.file_name());
+                }
+            }
+            sync_dir(&blobs)?;
+        }
+        sync_dir(&self.path)
     }
 }
 
@@ -29,22 +156,81 @@ impl SortedStore for SledStore {
     fn engine(&self) -> &'static str {
         "sled"
     }
+
     fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Bytes>, SortedStoreError> {
-        todo!("{token}{routed:?}")
+        let key = stored_key(token, routed);
+        let Some(stored) = self.objects.get(&key).map_err(|error| self.failed(error))? else { return Ok(None) };
+        self.read(&key, &stored).map(Some)
     }
+
     fn apply(&mut self, entries: &[SortedEntry<'_>]) -> Result<(), SortedStoreError> {
-        todo!("{entries:?}")
+        entries.iter().try_for_each(|entry| self.put(entry)).map_err(|error| self.failed(error))
     }
+
     fn scan(&self, from: &[u8], token_last: u128, entries_max: usize) -> Result<ScanPage, SortedStoreError> {
-        todo!("{from:?}{token_last}{entries_max}")
+        let mut page = ScanPage::default();
+        for entry in self.objects.range(from..) {
+            let (key, stored) = entry.map_err(|error| self.failed(error))?;
+            let Some((token, routed)) = split_stored_key(&key).filter(|(token, _)| *token <= token_last) else { break };
+            if page.entries.len() + page.unreadable.len() == entries_max {
+                page.next = Some(key.to_vec());
+                break;
+            }
+            match self.read(&key, &stored) {
+                Ok(object) => page.entries.push((token, Bytes::copy_from_slice(routed), object)),
+                Err(SortedStoreError::Unreadable { .. }) => page.unreadable.push(key.to_vec()),
+                Err(error @ SortedStoreError::Failed { .. }) => return Err(error),
+            }
+        }
+        Ok(page)
     }
+
     fn flush_durable(&mut self) -> Result<(), SortedStoreError> {
-        todo!()
+        self.db.flush().map_err(|error| self.failed(error))?;
+        self.sync_files().map_err(|error| self.failed(error))
     }
+
+    /// Pieces of versions that no finished checkpoint knows: their records come again from the log.
     fn discard_unfinished(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
-        todo!("{upto}")
+        for key in self.chunks.range(chunk_key(upto.0 + 1, 0)..).keys() {
+            let key = key.map_err(|error| self.failed(error))?;
+            self.chunks.remove(key).map_err(|error| self.failed(error))?;
+        }
+        Ok(())
     }
+
     fn size_bytes(&self) -> u64 {
-        todo!()
+        self.db.size_on_disk().unwrap_or(0)
     }
+}
+
+/// Big-endian, so that the chunks of one object are neighbours and later generations come last.
+fn chunk_key(generation: u64, index: u32) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&generation.to_be_bytes());
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+/// A snapshot that was being written when the process died makes sled refuse to open; without it, sled reads its log.
+fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    for file in fs::read_dir(path)? {
+        let file = file?;
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(file.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn failed(path: &Path, what: String) -> SortedStoreError {
+    let what =
+        format!("{what}. If its files are damaged, move the shard's directory away and let the replicas fill it again");
+    SortedStoreError::Failed { engine: "sled", path: path.display().to_string(), what }
 }
