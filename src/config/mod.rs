@@ -3,6 +3,7 @@
 //! The way of a setting: [`flags`] or [`file`] say it, [`resolve`] decides which counts and whether it fits with the
 //! others, [`Settings`] holds the outcome. Whether the machine allows it (ports, io_uring) is asked later, at the start.
 
+mod checks;
 pub(crate) mod cores;
 pub(crate) mod file;
 pub(crate) mod flags;

@@ -104,7 +104,7 @@ impl TestCluster {
 
     /// Runs a client command of the binary against all nodes.
     pub fn rondo(&self, arguments: &[&str]) -> Output {
-        rondo(&[&["--addr", &self.addresses().join(",")][..], arguments].concat())
+        rondo(&[arguments, &["--addr", &self.addresses().join(",")]].concat())
     }
 }
 
