@@ -78,8 +78,7 @@ pub(crate) fn start(asker: Asker, key: ObjectKey, plan: Plan, flights: &mut InFl
     };
     let ticket = flights.insert(Flight::Get(get), Some(wake));
     if let Some(Flight::Get(get)) = flights.get_mut(ticket) {
-        let progress = get.advance(ticket, turn);
-        flights.settle(ticket, progress);
+        get.ask_enough(ticket, turn);
     }
 }
 
