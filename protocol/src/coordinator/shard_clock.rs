@@ -20,6 +20,8 @@ pub(crate) struct ShardClock {
     observed: Hlc,
     /// The highest bound appended to the log, durable or not yet.
     bound_appended: Hlc,
+    /// The highest bound that is durable.
+    bound_durable: Hlc,
     /// Puts that wait for a bound to become durable.
     waiting: VecDeque<Ticket>,
     /// Dots given, for the planted bug that counts them from the start again.
@@ -35,6 +37,7 @@ impl ShardClock {
             // Where the clock starts.
             observed: bound,
             bound_appended: bound,
+            bound_durable: bound,
             waiting: VecDeque::new(),
             given: 0,
         }
@@ -63,7 +66,10 @@ impl ShardClock {
         let wanted = self.clock.bound_wanted(now).unwrap_or_default();
         let reached = self.observed.max(Hlc::from_millis(now.wall_millis));
         let is_short = self.bound_appended <= reached;
-        let is_news = self.bound_appended.millis() + millis(HLC_BOUND_AHEAD) / 2 <= wanted.millis();
+        // While no bound is on its way the clock's wish is met: a put may wait for it. Else only if it is much higher.
+        let is_on_its_way = self.bound_durable < self.bound_appended;
+        let step_millis = if is_on_its_way { millis(HLC_BOUND_AHEAD) / 2 } else { 0 };
+        let is_news = self.bound_appended < wanted && self.bound_appended.millis() + step_millis <= wanted.millis();
         if !(is_short || is_news) {
             return None;
         }
@@ -74,6 +80,7 @@ impl ShardClock {
     /// `bound` is durable.
     pub(crate) fn raise_bound(&mut self, bound: Hlc) {
         self.clock.raise_bound(bound);
+        self.bound_durable = self.bound_durable.max(bound);
     }
 
     /// The put of `ticket` waits for the next bound.
@@ -100,4 +107,26 @@ impl ShardClock {
 
 fn millis(duration: core::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(wall_millis: u64) -> Now {
+        Now { wall_millis, ..Now::default() }
+    }
+
+    #[test]
+    fn a_put_right_after_a_restart_gets_the_bound_that_it_waits_for() {
+        // The bound of the life before lies almost as far ahead as a clock may run.
+        for ahead_millis in 0..500 {
+            let mut clock = ShardClock::new(ActorId::default(), Hlc::from_millis(1000 + ahead_millis));
+            assert_eq!(clock.next_dot(at(1000)), Err(ClockError::BoundReached), "{ahead_millis} ms ahead");
+            let bound = clock.take_bound_to_append(at(1000)).expect("a put waits for it");
+            assert_eq!(clock.take_bound_to_append(at(1000)), None, "one is on its way");
+            clock.raise_bound(bound);
+            assert!(clock.next_dot(at(1000)).is_ok());
+        }
+    }
 }
