@@ -3,11 +3,25 @@
 //! Each shard is one glommio executor, pinned to one core, with its own slice of the ring, its own log and its own
 //! store. This is the only crate that names glommio, and inside it only the module `runtime` does what the compiler cannot check.
 
+mod boot;
+mod clock;
+mod cold;
+mod commit_loop;
 pub mod config;
+mod deadline_loop;
+mod executor;
+mod facts;
+pub mod limits;
+mod mesh;
 pub mod metrics;
+mod net;
 pub mod node;
+mod numbered;
 pub mod preflight;
+mod runtime;
+mod shard;
 pub mod status;
+mod watch;
 
 pub use config::{NodeConfig, NodeEntry};
 pub use metrics::render_metrics;

@@ -1,13 +1,38 @@
 //! A node: its shards, started together and stopped together.
 
 use core::time::Duration;
-use std::path::PathBuf;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rondo_protocol::node::ShardIndex;
+use rondo_protocol::causality::{ActorId, Incarnation};
+use rondo_protocol::node::{NodeId, ShardIndex};
+use rondo_protocol::now::Instant;
+use rondo_storage::node_dir::NodeDirOptions;
+use rondo_storage::{NodeDir, NodeDirError};
+use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::NodeConfig;
-use crate::preflight::PreflightError;
-use crate::status::NodeStatus;
+use crate::boot::{self, OpenShard};
+use crate::config::{NodeConfig, NodeEntry};
+use crate::executor::{ExecutorParts, run_shard};
+use crate::facts::{self, NodeFacts};
+use crate::mesh::{Inbound, Inbox, Mesh};
+use crate::metrics::Publisher;
+use crate::net::Door;
+use crate::preflight::{PreflightError, connections_max, preflight};
+use crate::runtime::{self, Pacemaker};
+use crate::status::{NodeStatus, PeerStatus, Phase, ShardStatus, StoreStatus};
+use crate::watch::{ShardReport, ShardWatch};
+
+/// Connections that the kernel keeps for us while we are busy.
+const BACKLOG: i32 = 1024;
+/// Time between two looks at what is still unanswered.
+const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(2);
+/// How long an executor that ended may take to say why.
+const FAILURE_REPORT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a node did not start. Nothing is served; nothing that was durable is lost.
 #[derive(Debug, thiserror::Error)]
@@ -21,30 +46,20 @@ pub enum StartError {
         /// What contradicts what, and the remedy.
         reason: String,
     },
-    /// Somebody else uses the data directory.
-    #[error("the data directory {path} is in use by another process; stop it or choose another directory")]
-    DataLocked {
-        /// The directory.
-        path: PathBuf,
+    /// The data directory is in use, or not for this node.
+    #[error(transparent)]
+    Directory(#[from] NodeDirError),
+    /// A port could not be listened on after all.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the kernel said.
+        error: io::Error,
     },
-    /// The data directory belongs to something else, or is of a newer format.
-    #[error("the data directory {path} is not for this node: {reason}")]
-    DataForeign {
-        /// The directory.
-        path: PathBuf,
-        /// What was expected and found.
-        reason: String,
-    },
-    /// A file could not be read or written.
-    #[error("{what} {path}: {error}")]
-    Io {
-        /// What was tried.
-        what: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
     /// The store of a shard could not be opened.
     #[error("shard {shard:?}: {reason}")]
     Store {
@@ -85,7 +100,28 @@ pub struct Stopped {
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
+    facts: Arc<NodeFacts>,
+    incarnation: u32,
+    listen: SocketAddr,
+    peer_listen: SocketAddr,
+    cores: Vec<Option<usize>>,
+    watches: Vec<Arc<ShardWatch>>,
+    mesh: Mesh,
+    doors: Vec<TcpListener>,
+    executors: Vec<JoinHandle<bool>>,
+    pacemaker: (Arc<Pacemaker>, JoinHandle<()>),
+    directory: NodeDir,
     failures: flume::Receiver<ShardFailure>,
+    life: Arc<Life>,
+    publisher: Publisher,
+}
+
+/// What the threads that watch the executors share with the node.
+#[derive(Debug, Default)]
+struct Life {
+    is_draining: AtomicBool,
+    is_stopping: AtomicBool,
+    has_failed: AtomicBool,
 }
 
 impl Node {
@@ -93,17 +129,69 @@ impl Node {
     ///
     /// Call it from a thread that is not pinned: the threads of the stores inherit its cores.
     pub fn start(config: NodeConfig) -> Result<Node, StartError> {
-        todo!("{config:?}")
+        let view = facts::view_of(&config)?;
+        preflight(&config)?;
+        let directory = NodeDir::open(&config.data, &directory_options(&config, view.cluster_id))?;
+        let open = boot::open_shards(&config, &directory)?;
+        let (clients, listen) = listen_on(config.listen)?;
+        let (peers, peer_listen) = listen_on(config.peer_listen)?;
+        let advertised = config.advertise.unwrap_or(listen);
+        let facts = Arc::new(NodeFacts::new(&config, view, advertised, connections_max(&config)));
+        let shards = open.len();
+        let pacemaker = Pacemaker::start(shards).map_err(StartError::Thread)?;
+        let (mesh, inboxes) = Mesh::new(shards);
+        let (failed, failures) = flume::unbounded();
+        let doors = [&clients, &peers].map(|door| door.try_clone()).into_iter().collect::<Result<_, _>>();
+        let mut node = Node {
+            incarnation: directory.identity().incarnation,
+            listen,
+            peer_listen,
+            cores: (0..shards).map(|shard| boot::core_of(&config, shard)).collect(),
+            watches: (0..shards).map(|_| Arc::new(ShardWatch::new(facts.clock.instant()))).collect(),
+            mesh,
+            doors: doors.map_err(StartError::Thread)?,
+            executors: Vec::new(),
+            pacemaker,
+            directory,
+            failures,
+            life: Arc::default(),
+            publisher: Publisher::new(shards, facts.peers.iter().map(|peer| peer.name.as_str())),
+            facts,
+        };
+        let listeners = vec![(Door::Clients, clients), (Door::Peers, peers)];
+        match node.start_executors(open, inboxes, listeners, &failed) {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                node.stop(Duration::ZERO);
+                Err(error)
+            }
+        }
     }
 
     /// How it is.
     pub fn status(&self) -> NodeStatus {
-        todo!()
+        let now = self.facts.clock.instant();
+        let reports: Vec<_> = self.watches.iter().map(|watch| watch.report()).collect();
+        NodeStatus {
+            name: self.facts.name.clone(),
+            node: self.facts.node,
+            rack: self.facts.rack.clone(),
+            incarnation: self.incarnation,
+            uptime: now - Instant::default(),
+            listen: self.listen,
+            peer_listen: self.peer_listen,
+            advertised: self.facts.advertised,
+            view: Arc::clone(&self.facts.view),
+            phase: self.phase(),
+            shards: (0..).zip(&reports).map(|(shard, report)| self.shard_status(shard, report, now)).collect(),
+            peers: (0..).zip(&self.facts.peers).map(|(peer, entry)| peer_status(peer, entry, &reports)).collect(),
+        }
     }
 
     /// Time since each executor last ran its tick, in the order of the shards: beyond a second it is stalled.
     pub fn tick_ages(&self) -> Vec<Duration> {
-        todo!()
+        let now = self.facts.clock.instant();
+        self.watches.iter().map(|watch| now - watch.ticked_at()).collect()
     }
 
     /// Where shards that end unexpectedly are reported.
@@ -114,12 +202,198 @@ impl Node {
     /// Takes no new connections and refuses new requests, and returns when those in flight are answered or `limit` has
     /// passed, with the number of those that are left. The node still answers peers; [`Node::stop`] ends it.
     pub fn drain(&self, limit: Duration) -> usize {
-        todo!("{limit:?}")
+        self.life.is_draining.store(true, Ordering::Release);
+        self.mesh.tell_all(|| Inbound::Drain);
+        for door in &self.doors {
+            // Wakes the task that accepts, which sees that nothing more is to be accepted. It may have ended already.
+            let _ = rustix::net::shutdown(door, rustix::net::Shutdown::Both);
+        }
+        let until = self.facts.clock.instant() + limit;
+        while self.unanswered() > 0 && self.facts.clock.instant() < until && self.phase() != Phase::Failed {
+            thread::sleep(DRAIN_LOOK_INTERVAL);
+        }
+        self.watches.iter().map(|watch| watch.in_flight()).sum()
     }
 
-    /// Makes everything durable, closes every connection and joins the executors; drains first, for at most `limit`, if
-    /// that was not done.
+    /// Makes everything durable, closes every connection and joins the executors; drains first, for at most `limit`.
     pub fn stop(self, limit: Duration) -> Stopped {
-        todo!("{limit:?}")
+        let cut_short = self.drain(limit);
+        self.life.is_stopping.store(true, Ordering::Release);
+        self.mesh.tell_all(|| Inbound::Stop);
+        let wanted = self.watches.len();
+        let durable = self.executors.into_iter().map(|executor| executor.join().unwrap_or(false));
+        let is_durable = durable.filter(|durable| *durable).count() == wanted;
+        let (pacemaker, thread) = self.pacemaker;
+        pacemaker.end();
+        // It has nothing to say.
+        let _ = thread.join();
+        let is_clean = is_durable && mark_clean(self.directory);
+        Stopped { is_clean, cut_short }
+    }
+
+    pub(crate) fn render_metrics(&self) -> String {
+        let reports: Vec<_> = self.watches.iter().map(|watch| (watch.report(), watch.ticked_at())).collect();
+        self.publisher.render(&reports, self.facts.clock.instant())
+    }
+
+    fn start_executors(
+        &mut self,
+        open: Vec<OpenShard>,
+        inboxes: Vec<Inbox>,
+        mut listeners: Vec<(Door, TcpListener)>,
+        failed: &flume::Sender<ShardFailure>,
+    ) -> Result<(), StartError> {
+        let (ready, readies) = flume::unbounded();
+        for ((open, inbox), index) in open.into_iter().zip(inboxes).zip(0..) {
+            let shard = ShardIndex(index);
+            let parts = ExecutorParts {
+                index: shard,
+                facts: Arc::clone(&self.facts),
+                watch: Arc::clone(&self.watches[usize::from(index)]),
+                actor: ActorId { node: self.facts.node, incarnation: Incarnation(self.incarnation) },
+                directory: self.directory.shard_path(index),
+                recovered: open.recovered,
+                companion: open.companion,
+                mesh: self.mesh.again(),
+                inbox,
+                listeners: core::mem::take(&mut listeners),
+                pacemaker: Arc::clone(&self.pacemaker.0),
+                ready: ready.clone(),
+            };
+            self.executors.push(self.start_executor(shard, parts, failed.clone())?);
+        }
+        drop(ready);
+        self.await_ready(&readies)
+    }
+
+    /// Starts one executor and a thread that waits for its end: glommio says what went wrong only to whoever joins it.
+    fn start_executor(
+        &self,
+        shard: ShardIndex,
+        parts: ExecutorParts,
+        failed: flume::Sender<ShardFailure>,
+    ) -> Result<JoinHandle<bool>, StartError> {
+        let name = format!("shard-{}", shard.0);
+        let core = self.cores[usize::from(shard.0)];
+        let executor = runtime::spawn_executor(&name, core, move || run_shard(parts)).map_err(StartError::Thread)?;
+        let life = Arc::clone(&self.life);
+        let watch = move || {
+            let ended = executor.join().map_err(|error| error.to_string());
+            if !life.is_stopping.load(Ordering::Acquire) {
+                life.has_failed.store(true, Ordering::Release);
+                let reason = ended.as_ref().err().cloned().unwrap_or_else(|| "it returned".to_owned());
+                tracing::error!(shard = shard.0, reason, "an executor has ended");
+                // If nobody listens, nobody is left to be told.
+                let _ = failed.send(ShardFailure { shard, reason });
+            }
+            ended.unwrap_or(false)
+        };
+        thread::Builder::new().name(format!("watch-{}", shard.0)).spawn(watch).map_err(StartError::Thread)
+    }
+
+    fn await_ready(&self, readies: &flume::Receiver<ShardIndex>) -> Result<(), StartError> {
+        let mut missing = self.watches.len();
+        while missing > 0 {
+            match readies.recv() {
+                Ok(_) => missing -= 1,
+                Err(flume::RecvError::Disconnected) => return Err(self.first_failure()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Why not all executors got ready. The thread that watches the one that did not reports it in a moment.
+    fn first_failure(&self) -> StartError {
+        match self.failures.recv_timeout(FAILURE_REPORT_LIMIT) {
+            Ok(ShardFailure { shard, reason }) => StartError::Executor { shard, reason },
+            Err(_) => StartError::Executor { shard: ShardIndex(0), reason: "it ended without a word".to_owned() },
+        }
+    }
+
+    fn unanswered(&self) -> usize {
+        let of_one = |watch: &Arc<ShardWatch>| if watch.is_draining() { watch.in_flight() } else { 1 };
+        self.watches.iter().map(of_one).sum()
+    }
+
+    fn phase(&self) -> Phase {
+        if self.life.has_failed.load(Ordering::Acquire) {
+            Phase::Failed
+        } else if self.life.is_draining.load(Ordering::Acquire) {
+            Phase::Draining
+        } else {
+            Phase::Serving
+        }
+    }
+
+    fn shard_status(&self, shard: u16, report: &ShardReport, now: Instant) -> ShardStatus {
+        let place = usize::from(shard);
+        ShardStatus {
+            shard: ShardIndex(shard),
+            core: self.cores[place],
+            tick_age: now - self.watches[place].ticked_at(),
+            stats: report.stats,
+            store: StoreStatus {
+                memtable_bytes: report.store.memtable_active_bytes + report.store.memtable_frozen_bytes,
+                cache_bytes: report.store.cache_bytes,
+                lookup_hits: report.store.memtable_hits_total + report.store.cache_hits_total,
+                lookup_misses: report.store.cold_total,
+                wal_bytes: report.counters.wal_bytes,
+                wal_syncs: report.counters.wal_syncs,
+                checkpoints: report.store.checkpoints_total,
+                checkpoint_age: now - report.checkpoint_at,
+            },
+            connections: report.connections,
+            takes_writes: report.disk_failure.is_none(),
+            links: report.links.clone(),
+        }
+    }
+}
+
+fn peer_status(place: usize, entry: &NodeEntry, reports: &[Arc<ShardReport>]) -> PeerStatus {
+    let said = || reports.iter().filter_map(|report| report.peers.get(place));
+    let shards_linked = said().filter(|peer| peer.is_up).count();
+    PeerStatus {
+        node: NodeId::of_name(&entry.name),
+        name: entry.name.clone(),
+        rack: entry.rack.clone(),
+        peer_addr: entry.peer_addr,
+        client_addr: said().find_map(|peer| peer.client_addr.as_ref()?.parse().ok()),
+        shards: said().find_map(|peer| peer.shards),
+        is_up: shards_linked > 0,
+        shards_linked,
+    }
+}
+
+fn directory_options(config: &NodeConfig, cluster_id: u64) -> NodeDirOptions {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    NodeDirOptions {
+        cluster_id: cluster_id.into(),
+        node_name: config.name.clone(),
+        shards: config.shards.get(),
+        unix_seconds: since.as_secs(),
+    }
+}
+
+/// Listens without `SO_REUSEPORT`: a second node on the port must fail, not share it.
+fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listen = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from(socket);
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    listen().map_err(|error| StartError::Listen { address, error })
+}
+
+fn mark_clean(directory: NodeDir) -> bool {
+    match directory.close_clean() {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::error!(%error, "the directory could not be marked as clean; the next start begins a new incarnation");
+            false
+        }
     }
 }

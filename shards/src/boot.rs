@@ -1,0 +1,79 @@
+//! From a data directory to shards that may serve: recovery, before any executor exists.
+//!
+//! Every shard is recovered on a thread of its own, all at once, because a large store takes seconds to open. The threads
+//! are not pinned: those that the sorted stores start inherit where they may run.
+
+use std::path::Path;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rondo_protocol::node::ShardIndex;
+use rondo_storage::sorted_store::SledConfig;
+use rondo_storage::{
+    Companion, NodeDir, RecoverOptions, Recovered, SledStore, SortedStore, StdDisk, StorageError, StoreLimits,
+    WalLimits, recover, run_ready,
+};
+
+use crate::config::NodeConfig;
+use crate::node::StartError;
+
+/// A shard whose state is in memory and whose companion runs.
+#[derive(Debug)]
+pub(crate) struct OpenShard {
+    pub(crate) recovered: Recovered,
+    pub(crate) companion: Companion,
+}
+
+/// Recovers every shard of the directory.
+pub(crate) fn open_shards(config: &NodeConfig, directory: &NodeDir) -> Result<Vec<OpenShard>, StartError> {
+    thread::scope(|scope| {
+        let open = |index| scope.spawn(move || open_shard(config, &directory.shard_path(index), ShardIndex(index)));
+        let opening: Vec<_> = (0..config.shards.get()).map(open).collect();
+        let joined = opening.into_iter().zip(0..).map(|(thread, index)| {
+            thread.join().unwrap_or_else(|_| {
+                let reason = "opening it panicked; its files may be damaged: see the message above".to_owned();
+                Err(StartError::Store { shard: ShardIndex(index), reason })
+            })
+        });
+        joined.collect()
+    })
+}
+
+/// The core that a shard is pinned to.
+pub(crate) fn core_of(config: &NodeConfig, shard: usize) -> Option<usize> {
+    config.cores.get(shard % config.cores.len().max(1)).copied()
+}
+
+fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<OpenShard, StartError> {
+    let failed = |error: &dyn core::fmt::Display| StartError::Store { shard, reason: error.to_string() };
+    let disk = StdDisk::open(path).map_err(|error| failed(&error))?;
+    let sled = SledConfig { path: path.join("sled"), cache_bytes: config.store_cache_bytes as u64 };
+    let mut sorted = SledStore::open(&sled).map_err(|error| failed(&error))?;
+    let recovered = recover_shard(config, &disk, &mut sorted, shard).map_err(|error| failed(&error))?;
+    tracing::info!(shard = shard.0, report = ?recovered.report, "recovered");
+    let core = core_of(config, shard.0.into()).map(|id| core_affinity::CoreId { id });
+    let companion = Companion::spawn(format!("companion-{}", shard.0), Box::new(sorted), core);
+    let companion = companion.map_err(|error| failed(&error))?;
+    Ok(OpenShard { recovered, companion })
+}
+
+fn recover_shard(
+    config: &NodeConfig,
+    disk: &StdDisk,
+    sorted: &mut dyn SortedStore,
+    shard: ShardIndex,
+) -> Result<Recovered, StorageError> {
+    let store = StoreLimits {
+        memtable_bytes_max: config.memtable_bytes,
+        cache_bytes_max: config.cache_bytes,
+        ..StoreLimits::default()
+    };
+    let options = RecoverOptions { shard: shard.0, salt: salt(), store, wal: WalLimits::default() };
+    run_ready(recover(disk, sorted, options))
+}
+
+/// Differs from start to start, which is all that is asked of it.
+fn salt() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_nanos() as u64) ^ (u64::from(std::process::id()) << 32)
+}

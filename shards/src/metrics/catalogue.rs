@@ -1,0 +1,214 @@
+//! The one catalogue of metric names: what is measured, how it is called, where the number comes from.
+//!
+//! `rondo_<area>_<what>_<unit>[_total]`, base units, every series labelled with the core it comes from. Labels beside
+//! that come from closed lists here; nothing a client sends ever becomes a label.
+
+use rondo_protocol::now::Instant;
+
+use super::{Counters, Histogram, RequestKind};
+use crate::watch::ShardReport;
+
+/// A number that only grows.
+pub(super) struct CounterMetric {
+    pub(super) name: &'static str,
+    pub(super) label: Option<(&'static str, &'static str)>,
+    pub(super) help: &'static str,
+    pub(super) read: fn(&ShardReport) -> u64,
+}
+
+/// A number that goes up and down.
+pub(super) struct GaugeMetric {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) read: fn(&ShardReport, Instant) -> f64,
+}
+
+/// Times in buckets.
+pub(super) struct HistogramMetric {
+    pub(super) name: &'static str,
+    pub(super) label: Option<(&'static str, &'static str)>,
+    pub(super) help: &'static str,
+    pub(super) read: fn(&Counters) -> &Histogram,
+}
+
+/// Up (1) or down (0), by core and peer.
+pub(super) const PEER_LINK_UP: (&str, &str) =
+    ("rondo_peer_link_up", "1 if all links of the core to the peer are up, else 0");
+/// Seconds since the executor of a core last ran.
+pub(super) const TICK_AGE: (&str, &str) =
+    ("rondo_core_tick_age_seconds", "Time since the core's executor last ran its tick; beyond 1 it is stalled");
+
+const fn counter(name: &'static str, help: &'static str, read: fn(&ShardReport) -> u64) -> CounterMetric {
+    CounterMetric { name, label: None, help, read }
+}
+
+const fn labelled(
+    name: &'static str,
+    label: (&'static str, &'static str),
+    help: &'static str,
+    read: fn(&ShardReport) -> u64,
+) -> CounterMetric {
+    CounterMetric { name, label: Some(label), help, read }
+}
+
+const REQUESTS: (&str, &str) =
+    ("rondo_requests_total", "Requests for single keys that reached the owning core, by kind");
+const REPLIES: (&str, &str) = ("rondo_replies_total", "Requests for single keys answered, by result");
+const BYTES: (&str, &str) = ("rondo_network_bytes_total", "Bytes moved, by direction and other side");
+
+/// All counters.
+pub(super) const COUNTERS: &[CounterMetric] = &[
+    labelled(REQUESTS.0, ("kind", "get"), REQUESTS.1, |report| report.stats.gets),
+    labelled(REQUESTS.0, ("kind", "put"), REQUESTS.1, |report| report.stats.puts),
+    labelled(REQUESTS.0, ("kind", "delete"), REQUESTS.1, |report| report.stats.deletes),
+    labelled(REPLIES.0, ("result", "done"), REPLIES.1, |report| report.stats.replies_done),
+    labelled(REPLIES.0, ("result", "refused"), REPLIES.1, |report| report.stats.replies_refused),
+    labelled(REPLIES.0, ("result", "unknown"), REPLIES.1, |report| report.stats.replies_unknown),
+    labelled(BYTES.0, ("flow", "client_in"), BYTES.1, |report| report.counters.client_bytes_in),
+    labelled(BYTES.0, ("flow", "client_out"), BYTES.1, |report| report.counters.client_bytes_out),
+    labelled(BYTES.0, ("flow", "peer_in"), BYTES.1, |report| report.counters.peer_bytes_in),
+    labelled(BYTES.0, ("flow", "peer_out"), BYTES.1, |report| report.counters.peer_bytes_out),
+    counter("rondo_quorum_failures_total", "Requests that did not get the replicas they needed", |report| {
+        report.stats.quorum_failures
+    }),
+    counter("rondo_requests_busy_total", "Requests refused because a queue was full", |report| {
+        report.stats.busy + report.counters.store_busy + report.counters.mesh_full
+    }),
+    counter("rondo_replica_late_answers_total", "Answers of replicas for requests already settled", |report| {
+        report.stats.late_answers
+    }),
+    counter("rondo_read_hedges_total", "Reads that asked further replicas because the first were slow", |report| {
+        report.stats.read_hedges
+    }),
+    counter("rondo_read_mismatches_total", "Reads whose replicas disagreed", |report| report.stats.read_mismatches),
+    counter("rondo_lww_discarded_total", "Concurrent versions dropped by last-write-wins", |report| {
+        report.stats.lww_discarded
+    }),
+    counter("rondo_siblings_warned_total", "Writes that left a key with many siblings", |report| {
+        report.stats.siblings_warned
+    }),
+    counter("rondo_key_writers_queued_total", "Writers that waited for another writer of their key", |report| {
+        report.stats.writers_queued
+    }),
+    counter("rondo_replica_merges_total", "Objects merged in on behalf of peers", |report| report.stats.replicated_in),
+    counter("rondo_epoch_refused_total", "Peer messages of an older epoch", |report| report.stats.epoch_refused),
+    counter("rondo_clock_refused_total", "Requests and versions refused because clocks disagree", |report| {
+        report.stats.clock_refused
+    }),
+    counter("rondo_connections_opened_total", "Client connections taken", |report| report.counters.connections_opened),
+    counter("rondo_connections_refused_total", "Connections refused for want of room", |report| {
+        report.counters.connections_refused
+    }),
+    counter("rondo_connections_handed_over_total", "Connections that went on to the core they asked for", |report| {
+        report.counters.connections_handed_over
+    }),
+    counter("rondo_connections_malformed_total", "Connections closed for bytes that make no sense", |report| {
+        report.counters.connections_malformed
+    }),
+    counter("rondo_connections_slow_total", "Connections closed because the client took no replies", |report| {
+        report.counters.connections_slow
+    }),
+    counter("rondo_handshakes_late_total", "Connections closed because they did not say HELLO in time", |report| {
+        report.counters.handshakes_late
+    }),
+    counter("rondo_accept_failures_total", "Connections that could not be accepted", |report| {
+        report.counters.accept_failures
+    }),
+    counter("rondo_wal_bytes_total", "Bytes written to the log", |report| report.counters.wal_bytes),
+    counter("rondo_wal_syncs_total", "Times the log was made durable", |report| report.counters.wal_syncs),
+    counter("rondo_wal_records_total", "Records appended to the log", |report| report.store.appended_total),
+    counter("rondo_memtable_hits_total", "Lookups answered by the memtable", |report| report.store.memtable_hits_total),
+    counter("rondo_cache_hits_total", "Lookups answered by the object cache", |report| report.store.cache_hits_total),
+    counter("rondo_cache_misses_total", "Lookups that had to ask the sorted store", |report| report.store.cold_total),
+    counter("rondo_cache_evictions_total", "Objects that left the cache for want of room", |report| {
+        report.store.cache_evictions_total
+    }),
+    counter("rondo_store_unreadable_total", "Lookups that the sorted store could not answer", |report| {
+        report.counters.lookup_failures
+    }),
+    counter("rondo_checkpoints_total", "Checkpoints finished", |report| report.store.checkpoints_total),
+    counter("rondo_checkpoint_failures_total", "Checkpoints that failed", |report| {
+        report.store.checkpoints_failed_total
+    }),
+    counter("rondo_peer_reconnects_total", "Times a link to a peer was connected anew", |report| {
+        report.counters.link_reconnects
+    }),
+    counter("rondo_peer_outbox_drops_total", "Messages to peers dropped: outbox full or no link", |report| {
+        report.counters.outbox_drops
+    }),
+    counter("rondo_mesh_forwards_total", "Requests passed on to the core that owns their key", |report| {
+        report.counters.mesh_forwards
+    }),
+    counter("rondo_mesh_full_total", "Requests refused because the owning core's inbox was full", |report| {
+        report.counters.mesh_full
+    }),
+    counter("rondo_core_stalls_total", "Times the executor did not run for over 100 ms", |report| {
+        report.counters.stalls
+    }),
+    counter("rondo_core_panics_total", "Panics around a connection, caught", |report| report.counters.panics),
+];
+
+/// All gauges but those that need more than a shard's report.
+pub(super) const GAUGES: &[GaugeMetric] = &[
+    GaugeMetric {
+        name: "rondo_requests_in_flight",
+        help: "Requests not yet answered",
+        read: |report, _| report.stats.in_flight as f64,
+    },
+    GaugeMetric {
+        name: "rondo_connections_open",
+        help: "Open client connections",
+        read: |report, _| report.connections as f64,
+    },
+    GaugeMetric {
+        name: "rondo_memtable_bytes",
+        help: "Bytes not yet in the sorted store",
+        read: |report, _| (report.store.memtable_active_bytes + report.store.memtable_frozen_bytes) as f64,
+    },
+    GaugeMetric {
+        name: "rondo_cache_bytes",
+        help: "Bytes in the object cache",
+        read: |report, _| report.store.cache_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_wal_pending_bytes",
+        help: "Bytes that wait for the next commit",
+        read: |report, _| report.store.pending_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_wal_disk_failed",
+        help: "1 if the log takes no more writes, else 0",
+        read: |report, _| f64::from(u8::from(report.disk_failure.is_some())),
+    },
+    GaugeMetric {
+        name: "rondo_checkpoint_age_seconds",
+        help: "Time since the last checkpoint",
+        read: |report, now| (now - report.checkpoint_at).as_secs_f64(),
+    },
+    GaugeMetric {
+        name: "rondo_peer_outbox_bytes",
+        help: "Bytes that wait to be sent to peers",
+        read: |report, _| report.links.iter().map(|link| link.outbox_bytes).sum::<usize>() as f64,
+    },
+];
+
+const LATENCY: (&str, &str) =
+    ("rondo_request_latency_seconds", "Time from a request's frame to its reply, by kind, as the node sees it");
+
+const fn latency(kind: &'static str, read: fn(&Counters) -> &Histogram) -> HistogramMetric {
+    HistogramMetric { name: LATENCY.0, label: Some(("kind", kind)), help: LATENCY.1, read }
+}
+
+/// All histograms.
+pub(super) const HISTOGRAMS: &[HistogramMetric] = &[
+    latency("get", |counters| &counters.latency[RequestKind::Get as usize]),
+    latency("put", |counters| &counters.latency[RequestKind::Put as usize]),
+    latency("delete", |counters| &counters.latency[RequestKind::Delete as usize]),
+    latency("batch", |counters| &counters.latency[RequestKind::Batch as usize]),
+    HistogramMetric {
+        name: "rondo_wal_commit_latency_seconds",
+        label: None,
+        help: "Time from taking a batch of records to its being durable",
+        read: |counters| &counters.commit_latency,
+    },
+];

@@ -1,0 +1,126 @@
+//! The disk as an executor sees it: direct I/O through io_uring, so that nobody on the core waits for it.
+//!
+//! Paths are relative to one shard's directory. Listing and creating directories block for a moment; they happen while a
+//! shard is recovered, before it serves.
+
+use core::ops::{Deref, DerefMut};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use glommio::io::{Directory, DmaBuffer, DmaFile, OpenOptions};
+use rondo_storage::{Disk, DiskFile};
+
+/// One shard's directory.
+#[derive(Clone, Debug)]
+pub(crate) struct GlommioDisk {
+    root: PathBuf,
+}
+
+/// An open file of it.
+#[derive(Debug)]
+pub(crate) struct GlommioFile(DmaFile);
+
+/// Memory that is aligned for direct I/O.
+#[derive(Debug)]
+pub(crate) struct GlommioBuffer(DmaBuffer);
+
+impl GlommioDisk {
+    /// The directory at `root`, which exists.
+    pub(crate) fn new(root: &Path) -> GlommioDisk {
+        GlommioDisk { root: root.to_owned() }
+    }
+}
+
+impl Deref for GlommioBuffer {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl DerefMut for GlommioBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.0.as_bytes_mut()
+    }
+}
+
+impl Disk for GlommioDisk {
+    type File = GlommioFile;
+    type Buffer = GlommioBuffer;
+
+    fn buffer(&self, bytes: usize) -> GlommioBuffer {
+        GlommioBuffer(glommio::allocate_dma_buffer(bytes))
+    }
+
+    async fn create(&self, path: &str) -> io::Result<GlommioFile> {
+        let opened = OpenOptions::new().read(true).write(true).create_new(true).dma_open(self.root.join(path)).await;
+        opened.map(GlommioFile).map_err(io::Error::from)
+    }
+
+    async fn open(&self, path: &str) -> io::Result<GlommioFile> {
+        let opened = OpenOptions::new().read(true).write(true).dma_open(self.root.join(path)).await;
+        opened.map(GlommioFile).map_err(io::Error::from)
+    }
+
+    async fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        glommio::io::rename(self.root.join(from), self.root.join(to)).await.map_err(io::Error::from)
+    }
+
+    async fn remove(&self, path: &str) -> io::Result<()> {
+        glommio::io::remove(self.root.join(path)).await.map_err(io::Error::from)
+    }
+
+    async fn list(&self, dir: &str) -> io::Result<Vec<String>> {
+        let names = std::fs::read_dir(self.root.join(dir))?;
+        names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    async fn create_dir(&self, dir: &str) -> io::Result<()> {
+        std::fs::create_dir_all(self.root.join(dir))
+    }
+
+    async fn sync_dir(&self, dir: &str) -> io::Result<()> {
+        let directory = Directory::open(self.root.join(dir)).await.map_err(io::Error::from)?;
+        directory.sync().await.map_err(io::Error::from)?;
+        directory.close().await.map_err(io::Error::from)
+    }
+
+    async fn exists(&self, path: &str) -> io::Result<bool> {
+        self.root.join(path).try_exists()
+    }
+}
+
+impl DiskFile for GlommioFile {
+    type Buffer = GlommioBuffer;
+
+    async fn write_at(&self, buffer: GlommioBuffer, offset: u64) -> io::Result<()> {
+        let wanted = buffer.len();
+        let written = self.0.write_at(buffer.0, offset).await.map_err(io::Error::from)?;
+        if written < wanted {
+            // A short direct write means that the device has no room for the rest.
+            return Err(io::Error::new(io::ErrorKind::StorageFull, format!("{written} of {wanted} bytes written")));
+        }
+        Ok(())
+    }
+
+    async fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let read = self.0.read_at(offset, bytes).await.map_err(io::Error::from)?;
+        Ok(read.to_vec())
+    }
+
+    async fn sync_data(&self) -> io::Result<()> {
+        self.0.fdatasync().await.map_err(io::Error::from)
+    }
+
+    async fn preallocate(&self, bytes: u64) -> io::Result<()> {
+        self.0.pre_allocate(bytes, false).await.map_err(io::Error::from)
+    }
+
+    async fn len(&self) -> io::Result<u64> {
+        self.0.file_size().await.map_err(io::Error::from)
+    }
+
+    async fn close(self) -> io::Result<()> {
+        self.0.close().await.map_err(io::Error::from)
+    }
+}
