@@ -124,6 +124,7 @@ pub(crate) fn get_json(key: &[u8], found: &Get) -> Map<String, Value> {
 pub(crate) fn written_json(result: &str, key: &[u8], written: &Written) -> Map<String, Value> {
     let mut object = result_json(result, key);
     object.insert("context".to_owned(), json!(context_text(&written.context)));
+    object.insert("versions".to_owned(), json!(written.versions));
     object.insert("receipt".to_owned(), receipt_json(&written.receipt));
     object
 }
@@ -151,7 +152,10 @@ fn show_written(result: &str, key: &[u8], written: &Written, is_json: bool) -> O
     if std::io::stderr().is_terminal() {
         let receipt = &written.receipt;
         eprint_line(&format!("{result} on {} of {} replicas", receipt.answered, receipt.replicas));
-        eprint_line(&format!("context: {}", context_text(&written.context)));
+        match written.versions {
+            0 | 1 => eprint_line(&format!("context: {}", context_text(&written.context))),
+            siblings => eprint_line(&format!("the key has {siblings} siblings now: get it to see and merge them")),
+        }
     }
     Ok(Exit::Done)
 }

@@ -44,6 +44,11 @@ impl Child {
         Ok(Child { node: node.clone(), process, is_told: false })
     }
 
+    /// Its process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// How it ended, if it has.
     pub(super) fn end(&mut self) -> Option<String> {
         match self.process.try_wait() {

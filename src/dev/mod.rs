@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Outcome {
     }
     match wait_until_ready(&mut children, &stop) {
         Ok(true) => {
-            welcome(&plan)?;
+            welcome(&plan, &children)?;
             stay(&mut children, &stop);
         }
         Ok(false) => {}
@@ -148,14 +148,16 @@ fn stop_all(children: &mut [Child]) -> Exit {
     exit
 }
 
-fn welcome(plan: &Plan) -> std::io::Result<()> {
+fn welcome(plan: &Plan, children: &[Child]) -> std::io::Result<()> {
     use std::io::Write;
     let mut table = Table::new();
-    table.set_header(["node", "rack", "clients", "peers", "admin", "data"]);
-    for node in &plan.nodes {
+    table.set_header(["node", "rack", "pid", "clients", "peers", "admin", "data"]);
+    for child in children {
+        let node = &child.node;
         table.add_row([
             node.name.clone(),
             node.rack.clone(),
+            child.pid().to_string(),
             node.client.to_string(),
             node.peer.to_string(),
             format!("http://{}", node.admin),
@@ -183,7 +185,7 @@ fn welcome(plan: &Plan) -> std::io::Result<()> {
     }
     writeln!(
         out,
-        "Try `kill -9` on one node (its process id is in `ps`, its log in {}), and see the rest go on.",
+        "Try `kill -9` on the pid of a node, and see the rest go on. Logs: {}/*.log",
         plan.directory.display()
     )?;
     writeln!(out, "Ctrl-C stops all nodes; their data stays.")?;
