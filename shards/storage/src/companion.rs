@@ -234,17 +234,36 @@ mod tests {
         companion.answers().recv().expect("an answer")
     }
 
-    #[test]
-    fn reads_are_answered_while_a_checkpoint_is_written_and_see_it_afterwards() {
+    /// What a companion answers to requests that were all there when it began.
+    fn answers_to(requests: Vec<CompanionRequest>) -> Vec<CompanionAnswer> {
+        let (request_sender, request_receiver) = flume::unbounded();
+        let (answers, answer_receiver) = flume::unbounded();
+        requests.into_iter().for_each(|request| request_sender.send(request).expect("open"));
         let store = Box::new(MemorySortedStore::new());
-        let companion = Companion::spawn("companion-test".to_owned(), store, None).expect("a thread");
-        companion.ask(CompanionRequest::Checkpoint(frozen(5000))).expect("room");
-        companion.ask(CompanionRequest::Get(vec![read(1), read(9999)])).expect("room");
-        let CompanionAnswer::Got(answers) = next(&companion) else { panic!("the read waits for the whole checkpoint") };
-        assert_eq!(answers[1].found, ColdFound::Absent);
-        let CompanionAnswer::Applied(table) = next(&companion) else { panic!("the checkpoint is not done") };
+        Work { store, requests: request_receiver, answers, job: None }.run_guarded();
+        answer_receiver.drain().collect()
+    }
+
+    #[test]
+    fn a_read_does_not_wait_for_a_checkpoint_and_stop_does() {
+        let checkpoint = CompanionRequest::Checkpoint(frozen(5000));
+        let answers =
+            answers_to(vec![checkpoint, CompanionRequest::Get(vec![read(1), read(9999)]), CompanionRequest::Stop]);
+        let [CompanionAnswer::Got(reads), CompanionAnswer::Applied(table), CompanionAnswer::Stopped] = &answers[..]
+        else {
+            panic!("{answers:?}")
+        };
+        assert_eq!((reads.len(), reads[1].found.clone()), (2, ColdFound::Absent));
         assert_eq!(table.last_lsn(), Lsn(5000));
-        companion.ask(CompanionRequest::Get(vec![read(5000)])).expect("room");
+    }
+
+    #[test]
+    fn a_read_after_a_checkpoint_sees_it() {
+        let companion = Companion::spawn("companion-test".to_owned(), Box::new(MemorySortedStore::new()), None);
+        let companion = companion.expect("a thread");
+        companion.ask(CompanionRequest::Checkpoint(frozen(500))).expect("room");
+        assert!(matches!(next(&companion), CompanionAnswer::Applied(_)));
+        companion.ask(CompanionRequest::Get(vec![read(500)])).expect("room");
         let CompanionAnswer::Got(answers) = next(&companion) else { panic!("no read") };
         assert!(matches!(&answers[0].found, ColdFound::Object(object) if object.len() == 100));
         companion.ask(CompanionRequest::Stop).expect("room");

@@ -12,7 +12,7 @@ mod writer;
 pub use batch::Batch;
 pub(crate) use batch::PendingRecord;
 pub(crate) use format::{HeaderFault, SegmentHeader};
-pub use segment::{ReplayFault, check_segment};
+pub use segment::{ReplayFault, check_segment, segment_around};
 pub(crate) use segment::{SegmentEnd, SegmentReader};
 pub use writer::{WalPosition, WalWriter};
 

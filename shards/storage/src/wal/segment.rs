@@ -168,3 +168,16 @@ pub fn check_segment(bytes: &[u8]) -> (u64, Option<ReplayFault>) {
     };
     (records, fault)
 }
+
+/// A segment with one batch around `payload`, whatever that is, sealed as if the writer had written it: for tools and
+/// fuzzing, which would never guess a checksum.
+pub fn segment_around(payload: &[u8], records: u32) -> Vec<u8> {
+    let header = SegmentHeader { shard: 0, first_lsn: Lsn(1), salt: 7 };
+    let used = super::format::BATCH_HEADER_BYTES + payload.len();
+    let mut segment = vec![0; PAGE_BYTES + used.next_multiple_of(PAGE_BYTES)];
+    let (page, batch) = segment.split_at_mut(PAGE_BYTES);
+    header.encode(page);
+    batch[super::format::BATCH_HEADER_BYTES..used].copy_from_slice(payload);
+    super::format::seal_batch(header.salt, header.first_lsn, records as usize, &mut batch[..used]);
+    segment
+}
