@@ -181,6 +181,11 @@ impl History {
         self.iter().filter(move |(_, operation)| operation.key == key)
     }
 
+    /// Is there a delete of `key` that may yet take effect?
+    pub fn has_open_delete(&self, key: Key) -> bool {
+        self.of_key(key).any(|(_, operation)| operation.kind == Kind::Delete && operation.is_unsettled())
+    }
+
     /// The keys of which anything was asked, in order.
     pub fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = self.operations.iter().map(|operation| operation.key).collect();

@@ -46,6 +46,9 @@ enum Command {
         /// Show what led to a violation: the faults and the end of the diary.
         #[arg(long)]
         trace: bool,
+        /// Lines of the diary to show.
+        #[arg(long, default_value_t = TAIL_LINES)]
+        tail: usize,
     },
     /// Plant each known bug and see whether a checker finds it.
     Planted {
@@ -69,13 +72,15 @@ enum Command {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run { seeds, from, jobs, verbose, trace } => run(from..from + seeds, jobs.max(1), verbose, trace),
+        Command::Run { seeds, from, jobs, verbose, trace, tail } => {
+            run(from..from + seeds, jobs.max(1), verbose, trace.then_some(tail))
+        }
         Command::Planted { only, seeds } => planted(only.as_deref(), seeds),
         Command::Scenario { files, trace } => scenarios(&files, trace),
     }
 }
 
-fn run(seeds: core::ops::Range<u64>, jobs: usize, verbose: bool, trace: bool) -> ExitCode {
+fn run(seeds: core::ops::Range<u64>, jobs: usize, verbose: bool, tail: Option<usize>) -> ExitCode {
     let began = Instant::now();
     let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let (sender, reports) = mpsc::channel();
@@ -88,7 +93,7 @@ fn run(seeds: core::ops::Range<u64>, jobs: usize, verbose: bool, trace: bool) ->
                     if seed >= end || stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    if sender.send((seed, simulation::run_seed(seed, trace))).is_err() {
+                    if sender.send((seed, simulation::run_seed(seed, tail.is_some()))).is_err() {
                         return;
                     }
                 }
@@ -98,7 +103,7 @@ fn run(seeds: core::ops::Range<u64>, jobs: usize, verbose: bool, trace: bool) ->
         gather(&reports, &stop, verbose, began)
     });
     if let Some((seed, report)) = failed {
-        print_failure(&report, trace);
+        print_failure(&report, tail);
         println!("repeat: cargo run --release -p rondo-simulator -- run --seeds 1 --from {seed} --trace");
         return ExitCode::FAILURE;
     }
@@ -140,12 +145,12 @@ fn gather(
     (total, failed)
 }
 
-fn print_failure(report: &Report, trace: bool) {
-    if trace {
+fn print_failure(report: &Report, tail: Option<usize>) {
+    if let Some(tail) = tail {
         println!("faults:");
         report.script.iter().for_each(|line| println!("  {line}"));
         println!("diary:");
-        let skipped = report.tail.len().saturating_sub(TAIL_LINES);
+        let skipped = report.tail.len().saturating_sub(tail);
         report.tail[skipped..].iter().for_each(|line| println!("  {line}"));
     }
     if let Some(violation) = &report.violation {
@@ -193,7 +198,7 @@ fn scenarios(files: &[PathBuf], trace: bool) -> ExitCode {
                 let report = scenario.play(0, trace);
                 if report.violation.is_some() {
                     println!("{}:", file.display());
-                    print_failure(&report, trace);
+                    print_failure(&report, trace.then_some(TAIL_LINES));
                     code = ExitCode::FAILURE;
                 } else {
                     println!("{}: as told", file.display());

@@ -4,7 +4,7 @@
 //! and clean mark. Everything else is [`NodeState`] and gone when the power is.
 
 use core::num::NonZeroU16;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use rondo_protocol::causality::{ActorId, Incarnation};
 use rondo_protocol::node::{NodeId, ShardIndex};
@@ -18,6 +18,7 @@ use crate::network::Life;
 use crate::server::ServerEnd;
 use crate::shard::Shard;
 use crate::shard_log::Recovery;
+use crate::world::Occurrence;
 
 /// The Unix time at which every simulation begins, in milliseconds.
 const EPOCH_MILLIS: u64 = 1_790_000_000_000;
@@ -42,6 +43,8 @@ pub struct Node {
     pub clock_off_millis: i64,
     /// Until when each core stands still.
     pub stalled: Vec<Instant>,
+    /// What each core that stands still has to do then, in order.
+    pub(crate) waiting: Vec<VecDeque<Occurrence>>,
     /// When each core's deadline is planned.
     pub deadlines: Vec<Option<Instant>>,
     /// Connections of clients, by number.
@@ -81,6 +84,7 @@ impl Node {
             sorted: vec![(); count].into_iter().map(|()| SharedStore::default()).collect(),
             clock_off_millis: 0,
             stalled: vec![Instant(0); count],
+            waiting: vec![VecDeque::new(); count],
             deadlines: vec![None; count],
             connections: BTreeMap::new(),
             identity: Identity::default(),
@@ -134,6 +138,8 @@ impl Node {
             self.identity.incarnation = (self.identity.incarnation + 1).max(seconds);
         }
         self.identity.is_clean = false;
+        self.deadlines.fill(None);
+        self.waiting.iter_mut().for_each(VecDeque::clear);
         self.actor()
     }
 

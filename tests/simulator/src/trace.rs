@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use rondo_protocol::now::Instant;
 
 /// Lines kept for the reader: enough to see what led to a violation, few enough to read.
-const TAIL_LINES_MAX: usize = 4000;
+const TAIL_LINES_MAX: usize = 40_000;
 
 /// The diary.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use rondo_protocol::wire::request::{Level, RequestOptions};
 use crate::client::{Target, Wish};
 use crate::cluster::Cluster;
 use crate::fault::Seat;
-use crate::history::{History, Key, Kind};
+use crate::history::{Key, Kind};
 use crate::profile::WorkloadMix;
 use crate::random::Random;
 
@@ -42,7 +42,7 @@ impl Workload {
     }
 
     /// What a client asks next: one request, or a get and the write that follows from it; nothing at the end.
-    pub fn draw(&mut self, cluster: &Cluster, history: &History) -> Vec<Wish> {
+    pub fn draw(&mut self, cluster: &Cluster) -> Vec<Wish> {
         if self.operations_left == 0 {
             return Vec::new();
         }
@@ -54,7 +54,7 @@ impl Workload {
         if !writes {
             return vec![self.wish(cluster, vec![(key, Kind::Get)], false)];
         }
-        let write = self.draw_write(history, key);
+        let write = self.draw_write();
         if !self.random.happens(self.mix.informed) {
             return vec![self.wish(cluster, vec![(key, write)], false)];
         }
@@ -62,10 +62,8 @@ impl Workload {
         vec![read, self.wish(cluster, vec![(key, write)], true)]
     }
 
-    fn draw_write(&mut self, history: &History, key: Key) -> Kind {
-        // At most one delete of a key may be unsettled, so that a tombstone can be told whose it is.
-        let free = || !history.of_key(key).any(|(_, other)| other.kind == Kind::Delete && other.is_unsettled());
-        if self.random.happens(self.mix.deletes) && free() {
+    fn draw_write(&mut self) -> Kind {
+        if self.random.happens(self.mix.deletes) {
             return Kind::Delete;
         }
         self.draw_put()
@@ -75,7 +73,7 @@ impl Workload {
         Kind::Put { value_bytes: self.random.between(8, self.mix.value_bytes_max as u64) as usize }
     }
 
-    // A batch never deletes, for the reason above; and no key comes twice in it, so that its items have no order.
+    // A batch never deletes, because at most one delete of a key may be unsettled; and no key comes twice in it, so that its items have no order.
     fn draw_batch(&mut self, cluster: &Cluster, first: Key, writes: bool) -> Wish {
         let mut keys = vec![first];
         for _ in 1..BATCH_ITEMS_MAX {

@@ -3,9 +3,11 @@
 use bytes::Bytes;
 use core::time::Duration;
 
-use rondo_client::Error;
-use rondo_client::session::{Answer, Session};
+use rondo_client::session::{Answer, RequestId, Session};
+use rondo_client::{Error, Outcome as Told};
 use rondo_protocol::node::ShardIndex;
+use rondo_protocol::wire::BatchKind;
+use rondo_protocol::wire::request::DataRequest;
 
 use super::{Occurrence, World};
 use crate::client::{ClientLink, Target, Waiting, Wish};
@@ -51,7 +53,7 @@ impl World {
             return self.give_up(client);
         }
         if self.clients[client].wishes.is_empty() && client != self.operator() {
-            let wishes = self.workload.draw(&self.cluster, &self.history);
+            let wishes = self.workload.draw(&self.cluster);
             self.clients[client].wishes.extend(wishes);
         }
         self.ask_next(client);
@@ -65,7 +67,7 @@ impl World {
             self.clients[client].wishes.pop_front();
             return self.pause(client);
         }
-        if self.clients[client].links[&target].session.routing().is_some() {
+        if self.clients[client].links[&target].session.welcome().is_some() {
             self.send_next(client, target);
         } else {
             let until = self.now() + CONNECT_TIME_MAX;
@@ -77,7 +79,7 @@ impl World {
     fn open_link(&mut self, client: usize, target: Target) -> bool {
         let Some((connection, life)) = self.connect(client, target) else { return false };
         let mut hello = Vec::new();
-        let session = Session::open(IN_FLIGHT_MAX, Some(ShardIndex(target.1)), &mut hello);
+        let session = Session::open(IN_FLIGHT_MAX, Some(ShardIndex(target.1)), "simulated", &mut hello);
         let now = self.now();
         let last_to_server = self.from_client((connection, target.0, life), hello, now);
         self.clients[client].links.insert(target, ClientLink { connection, life, session, last_to_server });
@@ -85,7 +87,13 @@ impl World {
     }
 
     fn send_next(&mut self, client: usize, target: Target) {
-        let Some(wish) = self.clients[client].wishes.pop_front() else { return };
+        let Some(mut wish) = self.clients[client].wishes.pop_front() else { return };
+        // At most one delete of a key may be unsettled, so that a tombstone can be told whose it is.
+        for (key, kind) in &mut wish.items {
+            if *kind == Kind::Delete && self.history.has_open_delete(*key) {
+                *kind = Kind::Put { value_bytes: 16 };
+            }
+        }
         let operations: Vec<OpId> =
             wish.items.iter().map(|(key, kind)| self.begin_operation(client, &wish, *key, *kind)).collect();
         let now = self.now();
@@ -97,7 +105,7 @@ impl World {
             .collect();
         let Some(link) = sim.links.get_mut(&target) else { return };
         let mut out = Vec::new();
-        let sent = encode(&mut link.session, &wish, &operations, &contexts, &mut out);
+        let sent = encode(&mut link.session, &wish, &operations, contexts, &mut out);
         let (connection, life, last) = (link.connection, link.life, link.last_to_server);
         let until = now + wish.options.timeout + GRACE;
         sim.waiting = Some(Waiting { target, request: sent, operations, until });
@@ -134,7 +142,7 @@ impl World {
         let link = self.clients[client].links.get_mut(&target);
         let Some(link) = link.filter(|link| link.connection == connection) else { return };
         let Some(bytes) = bytes else { return self.lose_link(client, target) };
-        let was_open = link.session.routing().is_some();
+        let was_open = link.session.welcome().is_some();
         link.session.receive(&bytes);
         loop {
             let Some(link) = self.clients[client].links.get_mut(&target) else { return };
@@ -144,7 +152,7 @@ impl World {
                 Err(error) => return self.broken("wire", format!("client {client} cannot read what {target:?} sent: {error}")),
             }
         }
-        let is_open = self.clients[client].links.get(&target).is_some_and(|link| link.session.routing().is_some());
+        let is_open = self.clients[client].links.get(&target).is_some_and(|link| link.session.welcome().is_some());
         if is_open && !was_open {
             let waits_for_it = |waiting: &Waiting| waiting.target == target && waiting.request.is_none();
             if self.clients[client].waiting.as_ref().is_some_and(waits_for_it) {
@@ -161,17 +169,20 @@ impl World {
                     self.settle(client, *id, answer);
                 }
             }
-            answer => operations.iter().for_each(|id| self.settle(client, *id, answer.clone())),
+            Answer::Data(answer) => operations.iter().for_each(|id| self.settle(client, *id, answer.clone())),
+            other @ (Answer::Pong | Answer::Topology(_) | Answer::NotUnderstood(_)) => {
+                self.broken("wire", format!("{operations:?} were answered by {other:?}"));
+            }
         }
         self.clients[client].waiting = None;
         self.pause(client);
     }
 
-    fn settle(&mut self, client: usize, id: OpId, answer: Answer) {
+    fn settle(&mut self, client: usize, id: OpId, answer: Result<Told, Error>) {
         let operation = self.history.operation(id);
         let (key, is_write) = (operation.key, operation.is_write());
         let outcome = match answer {
-            Answer::Get(get) if !is_write => {
+            Ok(Told::Get(get)) if !is_write => {
                 let writers: Option<Vec<OpId>> =
                     get.values.iter().map(|value| self.history.writer_of(key, value)).collect();
                 let seen = self.clients[client].remember(key, get.context.as_bytes());
@@ -181,7 +192,7 @@ impl World {
                     (_, None) => return self.broken("wire", format!("{id} on {key} came with a context that is none")),
                 }
             }
-            Answer::Written(written) if is_write => {
+            Ok(Told::Written(written)) if is_write => {
                 let context = written.context.as_bytes();
                 // What a put saw at its replica is more than its client has seen: in the siblings keyspace only a get's
                 // context says what may be replaced.
@@ -194,8 +205,8 @@ impl World {
                     None => return self.broken("wire", format!("{id} on {key} came with a context that is none")),
                 }
             }
-            Answer::Failed(Error::Refused { refusal, .. }) => Outcome::Refused(Some(refusal)),
-            Answer::Failed(_) => Outcome::Unknown,
+            Err(Error::Refused { refusal, .. }) => Outcome::Refused(Some(refusal)),
+            Err(_) => Outcome::Unknown,
             other => return self.broken("wire", format!("{id} on {key} was answered by {other:?}")),
         };
         self.end_operation(id, outcome);
@@ -208,7 +219,7 @@ impl World {
     }
 
     fn lose_link(&mut self, client: usize, target: Target) {
-        let Some(link) = self.clients[client].links.remove(&target) else { return };
+        let Some(mut link) = self.clients[client].links.remove(&target) else { return };
         for id in link.session.close().into_iter().flatten() {
             if self.history.operation(id).outcome == Outcome::Pending {
                 self.end_operation(id, Outcome::Unknown);
@@ -251,20 +262,27 @@ fn encode(
     session: &mut Session<Vec<OpId>>,
     wish: &Wish,
     operations: &[OpId],
-    contexts: &[Bytes],
+    contexts: Vec<Bytes>,
     out: &mut Vec<u8>,
-) -> Option<rondo_client::session::RequestId> {
-    let [(key, kind)] = wish.items[..] else { return None };
-    let (object_key, tag) = (key.object_key(), operations.to_vec());
-    let sent = match kind {
-        Kind::Get => session.get(&object_key, &wish.options, tag, out),
-        Kind::Put { value_bytes } => {
-            let value = History::value_of(operations[0], value_bytes);
-            session.put(&object_key, &wish.options, &contexts[0], &value, tag, out)
-        }
-        Kind::Delete => session.delete(&object_key, &wish.options, &contexts[0], tag, out),
-    };
-    sent.ok()
+) -> Option<RequestId> {
+    let items = wish.items.iter().zip(operations).zip(contexts);
+    let requests: Vec<DataRequest> = items
+        .map(|(((key, kind), id), context)| {
+            let (key, options) = (key.object_key(), wish.options);
+            match *kind {
+                Kind::Get => DataRequest::Get { key, options },
+                Kind::Put { value_bytes } => {
+                    DataRequest::Put { key, options, context, value: History::value_of(*id, value_bytes) }
+                }
+                Kind::Delete => DataRequest::Delete { key, options, context },
+            }
+        })
+        .collect();
+    let tag = operations.to_vec();
+    match requests.as_slice() {
+        [request] => session.request(request, tag, out).ok(),
+        batch => session.batch(BatchKind::of(batch.first()?), &wish.options, batch, tag, out).ok(),
+    }
 }
 
 fn brief(outcome: &Outcome) -> String {

@@ -87,6 +87,8 @@ pub(crate) enum Occurrence {
     Request { to: ShardLife, origin: Origin, arrived: Instant, request: DataRequest },
     /// A reply reaches the connection that waits for it.
     Reply { from: ShardLife, origin: Origin, reply: DataReply },
+    /// A core goes on after it stood still.
+    Resume { of: ShardLife },
     /// Is a stopping node drained?
     Drained { seat: Seat, life: u64 },
     /// A client's bytes arrive.
@@ -171,6 +173,7 @@ impl World {
                 self.to_client(client, target, connection, bytes);
             }
             Occurrence::Wake { client, waking } => self.wake(client, waking),
+            Occurrence::Resume { of } => self.resume(of),
             Occurrence::PeerBytes { to: of, .. }
             | Occurrence::LinkNews { to: of, .. }
             | Occurrence::Request { to: of, .. }

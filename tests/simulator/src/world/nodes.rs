@@ -184,7 +184,6 @@ impl World {
             self.coverage.met_times(FaultKind::LostBytes, damage.lost + damage.garbled + damage.names_lost);
             self.coverage.met_times(FaultKind::TornWrite, if damage.lost > 0 { damage.kept } else { 0 } + damage.garbled);
         }
-        node.deadlines.fill(None);
         self.break_connections(seat);
     }
 
@@ -216,7 +215,6 @@ impl World {
         self.count_before_the_end(seat);
         let node = &mut self.nodes[seat.0];
         node.state = NodeState::Down;
-        node.deadlines.fill(None);
         self.coverage.met(FaultKind::CleanRestart);
         self.break_connections(seat);
         let now = self.now();

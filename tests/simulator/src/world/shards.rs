@@ -24,12 +24,36 @@ impl World {
         if node.life != of.life || node.is_down() {
             return;
         }
-        let free_at = node.stalled[usize::from(of.shard.0)];
-        if free_at > self.now() {
+        let place = usize::from(of.shard.0);
+        let free_at = node.stalled[place];
+        let queued = !node.waiting[place].is_empty();
+        if free_at > self.now() || queued {
             self.coverage.met(FaultKind::Stall);
-            self.schedule.at(free_at, occurrence);
+            self.nodes[of.seat.0].waiting[place].push_back(occurrence);
+            if !queued {
+                self.schedule.at(free_at, Occurrence::Resume { of });
+            }
             return;
         }
+        self.do_at_shard(of, occurrence);
+    }
+
+    /// A core stood still: what came meanwhile is done in the order in which it came.
+    pub(super) fn resume(&mut self, of: ShardLife) {
+        let node = &mut self.nodes[of.seat.0];
+        let place = usize::from(of.shard.0);
+        if node.life != of.life {
+            return;
+        }
+        if node.stalled[place] > self.schedule.now() {
+            return self.schedule.at(node.stalled[place], Occurrence::Resume { of });
+        }
+        for occurrence in core::mem::take(&mut node.waiting[place]) {
+            self.do_at_shard(of, occurrence);
+        }
+    }
+
+    fn do_at_shard(&mut self, of: ShardLife, occurrence: Occurrence) {
         match occurrence {
             Occurrence::Disk { operation, .. } => self.disk_ended(of, operation),
             Occurrence::PeerBytes { from, bytes, .. } => self.peer_bytes(of, from, bytes),
