@@ -45,6 +45,7 @@ pub trait Disk: Clone + 'static {
 
 /// One open file. Offsets and lengths of writes are multiples of [`crate::limits::PAGE_BYTES`].
 #[expect(async_fn_in_trait, reason = "one thread per shard: no future here needs to be Send")]
+#[expect(clippy::len_without_is_empty, reason = "a segment is never empty, and nobody asks")]
 pub trait DiskFile: 'static {
     /// See [`Disk::Buffer`].
     type Buffer: DerefMut<Target = [u8]> + 'static;
