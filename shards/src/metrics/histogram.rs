@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn the_last_cumulative_count_is_the_count() {
         let mut histogram = Histogram::default();
-        [1, 5_000, 2_000_000, u64::MAX].map(|nanos| histogram.record(Duration::from_nanos(nanos)));
+        [1, 5_000, 2_000_000, u64::MAX].into_iter().for_each(|nanos| histogram.record(Duration::from_nanos(nanos)));
         let last = histogram.cumulative().last();
         assert_eq!(last, Some((None, 4)));
         assert_eq!(histogram.count(), 4);
