@@ -6,6 +6,12 @@ use rondo_shards::NodeConfig;
 
 use crate::config::sourced::Bounds;
 
+/// Where clients connect unless told otherwise.
+pub(crate) const CLIENT_PORT: u16 = 7600;
+/// Where peers connect.
+pub(crate) const PEER_PORT: u16 = 7601;
+/// Where HTTP is served.
+pub(crate) const ADMIN_PORT: u16 = 7602;
 /// Nodes in a fixed list: each has a link from every shard of every other.
 pub(crate) const NODES_MAX: usize = 256;
 /// b of the ring.

@@ -198,5 +198,5 @@ fn a_directory_of_another_cluster_or_node_is_refused() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = rondo(&arguments);
     assert_exit(&output, &arguments, CONFIG);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is not for this node"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("belongs to"), "{output:?}");
 }

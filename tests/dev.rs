@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::{eventually, http_get, rondo};
@@ -112,12 +113,15 @@ fn read_until(source: &mut impl BufRead, words: &str) -> String {
     said
 }
 
-/// A base port whose nine ports are free now. Others may take them before we do; then the test fails and says so.
+/// A base port whose nine ports are free now, and that no other test of this process gets. Somebody else may take one
+/// before we do; then the test fails and says so.
 fn free_ports() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     let bind = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let start = 20_000 + (std::process::id() % 400) as u16 * 30;
+    let candidates = std::iter::repeat_with(|| start + 30 * NEXT.fetch_add(1, Ordering::Relaxed)).take(100);
     let is_free = |base: &u16| (0..3).all(|node| (0..3).all(|port| bind(base + 10 * node + port).is_ok()));
-    (start..32_000).step_by(30).find(is_free).expect("nine free ports")
+    candidates.into_iter().find(is_free).expect("nine free ports")
 }
 
 #[test]

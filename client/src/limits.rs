@@ -17,7 +17,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const ANSWER_GRACE: Duration = Duration::from_millis(250);
 /// A connection that owes an answer this long past its timeout, and has said nothing since, is taken for dead.
 pub const SILENCE_MAX: Duration = Duration::from_secs(2);
-/// After a failed connect or a lost connection, an address is tried last for this long.
+/// After a failed connect or a lost connection, an address is tried last for this long; after an answer that did not come,
+/// for as long as the caller waited, but no shorter.
 pub const ADDRESS_SHUNNED: Duration = Duration::from_secs(1);
 /// The topology is asked for again at most this often.
 pub const REFRESH_INTERVAL_MIN: Duration = Duration::from_millis(100);

@@ -1,5 +1,6 @@
 //! What all clones of a client share: connections by target, the topology, and the retry budget.
 
+use core::time::Duration;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,7 @@ pub(crate) struct Pool {
     policy: RetryPolicy,
     seeds: Vec<Arc<str>>,
     places: Mutex<AHashMap<Target, Place>>,
-    /// Addresses that could not be reached, and until when they are tried last.
+    /// Addresses that could not be reached or kept silent, and until when they are tried last.
     shunned: Mutex<AHashMap<Arc<str>, Instant>>,
     routing: RwLock<Arc<Routing>>,
     refreshed_at: Mutex<Option<Instant>>,
@@ -113,6 +114,13 @@ impl Pool {
         if !connection.is_open() {
             self.refresh_later();
         }
+        match &answer {
+            // A node that hangs still accepts requests: without this every one of its keys would wait its full time.
+            // It is tried last for as long as it kept us waiting, so that at most half of a caller's time goes to it.
+            Err(Error::NoAnswer { waited, .. }) => self.shun(&target.address, (*waited).max(ADDRESS_SHUNNED)),
+            Err(Error::ConnectionLost { .. }) => self.shun(&target.address, ADDRESS_SHUNNED),
+            Err(_) | Ok(_) => {}
+        }
         answer
     }
 
@@ -132,8 +140,7 @@ impl Pool {
             }
             Err(error) => {
                 *place = None;
-                let until = Instant::now() + ADDRESS_SHUNNED;
-                lock(&self.shunned).insert(target.address.clone(), until);
+                self.shun(&target.address, ADDRESS_SHUNNED);
                 Err(error)
             }
         }
@@ -151,6 +158,10 @@ impl Pool {
             }
         }
         places.entry(target.clone()).or_default().clone()
+    }
+
+    fn shun(&self, address: &Arc<str>, time: Duration) {
+        lock(&self.shunned).insert(address.clone(), Instant::now() + time);
     }
 
     fn is_shunned(&self, address: &Arc<str>) -> bool {

@@ -18,7 +18,10 @@ use super::keyspaces::resolve_keyspaces;
 use super::nodes::{NodeEntry, RACK_DEFAULT, check_name, parse_address};
 use super::problem::{Place, Problems};
 use super::sourced::{Bounds, Sourced};
-use crate::limits::{CACHE_MIB, CONNECTIONS_MAX, DRAIN_SECONDS, MEMTABLE_MIB, NODES_MAX, STORE_CACHE_MIB, VNODE_BITS};
+use crate::limits::{
+    ADMIN_PORT, CACHE_MIB, CLIENT_PORT, CONNECTIONS_MAX, DRAIN_SECONDS, MEMTABLE_MIB, NODES_MAX, PEER_PORT,
+    STORE_CACHE_MIB, VNODE_BITS,
+};
 
 /// The two sources of settings.
 struct Sources<'a> {
@@ -50,11 +53,11 @@ pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, usable: &[u
     );
     let advertise =
         sources.address("--advertise", |flags| &flags.advertise, |file| file.config.advertise.as_ref(), problems_ref);
-    let listen = listen.unwrap_or_else(|| default_address("listen", 7600));
-    let admin = admin.unwrap_or_else(|| default_address("admin-listen", 7602));
+    let listen = listen.unwrap_or_else(|| default_address("listen", CLIENT_PORT));
+    let admin = admin.unwrap_or_else(|| default_address("admin-listen", ADMIN_PORT));
     let peer = peer.unwrap_or_else(|| match &own {
         Some(entry) => Sourced { value: entry.peer_address, place: nodes.place.clone() },
-        None => default_address("peer-listen", 7601),
+        None => default_address("peer-listen", PEER_PORT),
     });
     let insecure_no_auth = flags.insecure_no_auth
         || file.and_then(|file| file.config.insecure_no_auth.as_ref()).is_some_and(|said| *said.get_ref());

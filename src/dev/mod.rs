@@ -15,7 +15,7 @@ use comfy_table::Table;
 use crate::cli::data::eprint_line;
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::config::cores;
-use crate::limits::{DEV_NODES_MAX, DEV_READY_WITHIN, DEV_STOP_WITHIN, SUPERVISOR_INTERVAL};
+use crate::limits::{CLIENT_PORT, DEV_NODES_MAX, DEV_READY_WITHIN, DEV_STOP_WITHIN, SUPERVISOR_INTERVAL};
 use crate::{http, signals};
 use child::Child;
 use plan::{Plan, PlannedNode};
@@ -164,12 +164,13 @@ fn welcome(plan: &Plan, children: &[Child]) -> std::io::Result<()> {
             node.data.display().to_string(),
         ]);
     }
-    let program = plan::shell_word(&plan.program.display().to_string());
-    let first = &plan.nodes[0];
-    // The default address needs no flag.
-    let address = if first.client.port() == 7600 { String::new() } else { format!(" --addr {}", first.client) };
     let mut out = std::io::stdout().lock();
     writeln!(out, "{table}\nReady. In another terminal:")?;
+    writeln!(out, "  alias rondo={}", plan::shell_word(&plan.program.display().to_string()))?;
+    // The default address needs no words.
+    if let Some(first) = plan.nodes.first().filter(|first| first.client.port() != CLIENT_PORT) {
+        writeln!(out, "  export RONDO_ADDR={}", first.client)?;
+    }
     for (what, words) in [
         ("store and read", "put greeting hello".to_owned()),
         ("", "get greeting".to_owned()),
@@ -181,7 +182,7 @@ fn welcome(plan: &Plan, children: &[Child]) -> std::io::Result<()> {
         ("", "ring".to_owned()),
     ] {
         let comment = if what.is_empty() { String::new() } else { format!("  # {what}") };
-        writeln!(out, "  {program} {words}{address}{comment}")?;
+        writeln!(out, "  rondo {words}{comment}")?;
     }
     writeln!(
         out,
