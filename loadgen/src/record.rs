@@ -46,6 +46,19 @@ pub(crate) enum Finding {
     OfOtherKey,
 }
 
+impl Finding {
+    /// One word for tables and JSON.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Finding::Right => "right",
+            Finding::Missing => "missing",
+            Finding::Stale => "stale",
+            Finding::Damaged => "damaged",
+            Finding::OfOtherKey => "of_other_key",
+        }
+    }
+}
+
 impl Record {
     /// Adds an acknowledged write.
     pub(crate) fn acknowledge(&mut self, key_index: u64, sequence: u64) {

@@ -1,0 +1,415 @@
+//! One thread's state: which operations are under way on which connections, what came of them, what is next.
+//!
+//! ```text
+//! due ──► in flight ──answer──► counted
+//!            │  ▲
+//!   refused, │  │ after a wait
+//!   lost     ▼  │
+//!          waiting ──too long──► counted as failed
+//! ```
+//!
+//! No input or output here: `lane` moves the bytes, and calls in with answers and the time.
+
+use core::task::Waker;
+use core::time::Duration;
+use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rondo_client::limits::{ANSWER_GRACE, IN_FLIGHT_MAX};
+use rondo_client::retry::{Repeats, RetryPolicy, Verdict};
+use rondo_client::routing::Target;
+use rondo_client::session::{Completed, RequestId, Session};
+use rondo_client::{Changed, Error, Get, Outcome, Routing};
+use rondo_protocol::ring::ObjectKey;
+use rondo_protocol::wire::request::DataRequest;
+
+use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, OUT_BYTES_MAX};
+use crate::operation::{Expiry, Operation, Retry, outcome_of};
+use crate::pacing::Pacing;
+use crate::plan::{Plan, Work};
+use crate::record::{Finding, acknowledged_line, unknown_line};
+use crate::routes::Routes;
+use crate::tally::{Kind, Tally};
+use crate::value::{Stamp, read_value, write_value};
+use crate::workload::Workload;
+
+/// One connection's place; the connection itself comes and goes.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    pub(crate) session: Option<Session<Operation>>,
+    /// Which connection this is, counted.
+    pub(crate) life: u32,
+    /// Bytes that wait to be written.
+    pub(crate) out: Vec<u8>,
+    /// Who writes them.
+    pub(crate) writer: Option<Waker>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Worker {
+    plan: Arc<Plan>,
+    routing: Arc<Routing>,
+    routes: Routes,
+    targets: Vec<Target>,
+    /// For each target, the first lane of its group; groups are equally large.
+    lanes_per_target: usize,
+    pub(crate) lanes: Vec<Lane>,
+    workload: Workload,
+    pacing: Option<Pacing>,
+    policy: RetryPolicy,
+    expiries: VecDeque<Expiry>,
+    retries: BinaryHeap<Retry>,
+    /// Operations in flight or waiting.
+    active: usize,
+    sequence: u64,
+    is_done: bool,
+    /// What was measured since the last report, and in the whole window.
+    pub(crate) recent: Tally,
+    pub(crate) measured: Tally,
+    pub(crate) record_lines: Vec<u8>,
+    pub(crate) bad_keys: Vec<(u64, &'static str)>,
+}
+
+impl Worker {
+    pub(crate) fn new(plan: Arc<Plan>, thread: usize, routing: Arc<Routing>) -> Worker {
+        let mut targets = Vec::new();
+        let routes = Routes::new(&routing, plan.is_routed, &mut targets);
+        let pacing = match &plan.work {
+            Work::Run(run) => {
+                run.rate.map(|rate| Pacing::new(run.arrivals, rate / plan.threads as f64, thread, plan.threads))
+            }
+            Work::Load { .. } | Work::Verify { .. } => None,
+        };
+        let lanes_per_target = plan.connections_per_target(targets.len());
+        let mut worker = Worker {
+            routing,
+            routes,
+            targets,
+            lanes_per_target,
+            lanes: Vec::new(),
+            workload: Workload::new(plan.clone(), thread),
+            pacing,
+            policy: RetryPolicy { backoff_first: BACKOFF_FIRST, backoff_max: BACKOFF_MAX, attempts_max: u32::MAX },
+            expiries: VecDeque::new(),
+            retries: BinaryHeap::new(),
+            active: 0,
+            sequence: plan.sequence_base,
+            is_done: false,
+            recent: Tally::new(),
+            measured: Tally::new(),
+            record_lines: Vec::new(),
+            bad_keys: Vec::new(),
+            plan,
+        };
+        worker.add_lanes();
+        worker
+    }
+
+    /// Makes lanes for targets that have none; gives the numbers of the new ones.
+    fn add_lanes(&mut self) -> core::ops::Range<usize> {
+        let first = self.lanes.len();
+        self.lanes.resize_with(self.targets.len() * self.lanes_per_target, Lane::default);
+        first..self.lanes.len()
+    }
+
+    /// The target of a lane.
+    pub(crate) fn target(&self, lane: usize) -> Target {
+        self.targets[lane / self.lanes_per_target].clone()
+    }
+
+    /// A connection was opened: its topology may be better than ours. Gives the lanes that must be served from now on.
+    pub(crate) fn opened(&mut self, lane: usize, session: Session<Operation>) -> core::ops::Range<usize> {
+        let routing = session.welcome().map(|welcome| welcome.routing.clone());
+        let place = &mut self.lanes[lane];
+        place.session = Some(session);
+        place.life += 1;
+        place.out.clear();
+        match routing {
+            Some(routing) if routing.is_better_than(&self.routing) => {
+                self.routes = Routes::new(&routing, self.plan.is_routed, &mut self.targets);
+                self.routing = Arc::new(routing);
+                self.add_lanes()
+            }
+            Some(_) | None => 0..0,
+        }
+    }
+
+    /// A connection ended: what was in flight on it is tried again or failed.
+    pub(crate) fn closed(&mut self, lane: usize, now: u64) {
+        let Some(mut session) = self.lanes[lane].session.take() else { return };
+        self.lanes[lane].out.clear();
+        self.recent.connections_lost += 1;
+        self.recent.late_answers += session.late_answers();
+        let error = Error::ConnectionLost { address: "".into(), reason: "".into() };
+        for operation in session.close() {
+            self.failed(operation, &error, now);
+        }
+    }
+
+    /// True as soon as one connection is open.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.session.is_some())
+    }
+
+    /// Connections that are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.lanes.iter().filter(|lane| lane.session.is_some()).count()
+    }
+
+    /// Requests due and not sent.
+    pub(crate) fn backlog(&self, now: u64) -> u64 {
+        self.pacing.as_ref().map_or(0, |pacing| pacing.backlog(now.min(self.plan.window().1)))
+    }
+
+    /// True when all is sent and answered.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_done && self.active == 0
+    }
+
+    /// When to be called again at the latest.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        self.pacing.as_ref().filter(|_| !self.is_done).map(Pacing::next_due)
+    }
+
+    /// Sends what is due now, gives up what has waited too long, and tries again what has waited long enough.
+    pub(crate) fn turn(&mut self, now: u64) {
+        self.expire(now);
+        while let Some(retry) = self.retries.peek().copied().filter(|retry| retry.at <= now) {
+            self.retries.pop();
+            self.send(retry.operation, None, now);
+        }
+        let (_, end) = self.plan.window();
+        match &mut self.pacing {
+            Some(_) => self.send_due(now, end),
+            None => self.refill(None, now),
+        }
+        self.wake_writers();
+    }
+
+    /// Open loop: whatever is due, in order, as long as there is room for it.
+    fn send_due(&mut self, now: u64, end: u64) {
+        while !self.is_done && self.has_room() {
+            let Some(pacing) = &mut self.pacing else { return };
+            if pacing.next_due() >= end {
+                self.is_done = true;
+                return;
+            }
+            let Some(intended) = pacing.take_due(now, self.workload.random()) else { return };
+            self.begin(intended, None, now);
+        }
+    }
+
+    /// Closed loop: as many as connections and depth allow.
+    pub(crate) fn refill(&mut self, lane: Option<usize>, now: u64) {
+        if self.pacing.is_some() {
+            return;
+        }
+        let window = self.lanes.len() * self.plan.depth;
+        while !self.is_done && self.active < window && self.is_connected() {
+            if now >= self.plan.window().1 {
+                self.is_done = true;
+                return;
+            }
+            self.begin(now, lane, now);
+        }
+    }
+
+    /// Room for one more on some connection, with what may still be lost and come back.
+    fn has_room(&self) -> bool {
+        self.active < self.lanes.len() * self.plan.depth && self.is_connected()
+    }
+
+    fn begin(&mut self, intended: u64, lane: Option<usize>, now: u64) {
+        let Some(next) = self.workload.next() else {
+            self.is_done = true;
+            return;
+        };
+        self.sequence += 1;
+        let operation = Operation {
+            kind: next.kind,
+            stamp: Stamp { key_index: next.key_index, sequence: self.sequence },
+            intended,
+            retry_until: now.saturating_add(self.plan.retry_for.as_nanos() as u64),
+            attempt: 1,
+            is_suspect: false,
+        };
+        self.active += 1;
+        self.send(operation, lane, now);
+    }
+
+    /// Encodes an operation for the best connection that takes it; if none does, it waits a moment.
+    fn send(&mut self, operation: Operation, preferred: Option<usize>, now: u64) {
+        let request = self.request(&operation);
+        let token = request.key().token();
+        let groups = self.routes.groups(token);
+        // An open loop is bounded for each connection, a closed one by how many there are in all.
+        let room = if self.pacing.is_some() { self.plan.depth } else { IN_FLIGHT_MAX };
+        // A retry goes elsewhere first, and so does each unrouted request.
+        let turn = if self.plan.is_routed { operation.attempt as usize - 1 } else { self.sequence as usize };
+        for place in 0..groups.len() {
+            let group = groups[(place + turn) % groups.len()];
+            let first = group * self.lanes_per_target;
+            let members = first..first + self.lanes_per_target;
+            let start = preferred
+                .filter(|lane| members.contains(lane))
+                .unwrap_or_else(|| first + (self.sequence as usize) % self.lanes_per_target);
+            for step in 0..self.lanes_per_target {
+                let lane = first + (start - first + step) % self.lanes_per_target;
+                let place = &mut self.lanes[lane];
+                if let Some(id) = encode(place, &request, operation, room) {
+                    let at = now + (request.options().timeout + ANSWER_GRACE).as_nanos() as u64;
+                    self.expiries.push_back(Expiry { at, lane, life: place.life, id });
+                    return;
+                }
+            }
+        }
+        if now >= operation.retry_until {
+            return self.end_failed(operation, "unreachable");
+        }
+        self.retries.push(Retry { at: now + BACKOFF_FIRST.as_nanos() as u64, operation });
+    }
+
+    fn request(&self, operation: &Operation) -> DataRequest {
+        let key = format!("{}{:012}", self.plan.prefix, operation.stamp.key_index);
+        let key = ObjectKey::new(self.plan.keyspace.as_bytes(), key.as_bytes()).expect("checked before the start");
+        match operation.kind {
+            Kind::Get => DataRequest::Get { key, options: self.plan.read },
+            Kind::Put => {
+                let mut value = Vec::with_capacity(self.plan.value_bytes);
+                write_value(operation.stamp, self.plan.value_bytes, &mut value);
+                DataRequest::Put { key, options: self.plan.write, context: Bytes::new(), value: value.into() }
+            }
+        }
+    }
+
+    /// An answer came.
+    pub(crate) fn completed(&mut self, completed: Completed<Operation>, now: u64) {
+        let operation = completed.tag;
+        match outcome_of(completed.answer) {
+            Ok(Outcome::Get(get)) => self.got(operation, &get, now),
+            Ok(Outcome::Written(_)) => {
+                if self.plan.is_recording {
+                    acknowledged_line(operation.stamp, &mut self.record_lines);
+                }
+                self.done(operation, now);
+            }
+            Err(error) => self.failed(operation, &error, now),
+        }
+    }
+
+    fn got(&mut self, operation: Operation, get: &Get, now: u64) {
+        let key_index = operation.stamp.key_index;
+        let values: Vec<_> = get.values.iter().map(|value| read_value(value, key_index)).collect();
+        if let Work::Verify { record, .. } = &self.plan.work {
+            let finding = match record {
+                Some(record) => record.judge(key_index, &values),
+                None if values.is_empty() => Finding::Missing,
+                None if values.iter().any(Result::is_err) => Finding::Damaged,
+                None => Finding::Right,
+            };
+            if finding != Finding::Right {
+                self.bad_keys.push((key_index, finding.name()));
+            }
+        } else if values.iter().any(Result::is_err) {
+            return self.end_failed(operation, "damaged_value");
+        }
+        if !get.is_found() && self.is_measured(operation) {
+            self.measured.not_found += 1;
+        }
+        self.done(operation, now);
+    }
+
+    fn done(&mut self, operation: Operation, now: u64) {
+        let latency = Duration::from_nanos(now.saturating_sub(operation.intended));
+        self.recent.record_done(operation.kind, latency);
+        if self.is_measured(operation) {
+            self.measured.record_done(operation.kind, latency);
+        }
+        self.end(operation);
+    }
+
+    /// An attempt failed: the next one is planned, if it may be made and there is time for it.
+    fn failed(&mut self, mut operation: Operation, error: &Error, now: u64) {
+        let is_put = operation.kind == Kind::Put;
+        if is_put && error.changed() == Changed::Perhaps && !operation.is_suspect {
+            operation.is_suspect = true;
+            if self.plan.is_recording {
+                unknown_line(operation.stamp, &mut self.record_lines);
+            }
+        }
+        let is_harmless = !is_put || self.plan.retries_unknown;
+        let repeats = if is_harmless { Repeats::Harmless } else { Repeats::Harmful };
+        let random = self.workload.random().next_u64();
+        match self.policy.decide(error, repeats, operation.attempt, random) {
+            Verdict::Again { after } if now + (after.as_nanos() as u64) < operation.retry_until => {
+                operation.attempt += 1;
+                self.recent.retries += 1;
+                if self.is_measured(operation) {
+                    self.measured.retries += 1;
+                }
+                self.retries.push(Retry { at: now + after.as_nanos() as u64, operation });
+            }
+            Verdict::Again { .. } | Verdict::GiveUp => self.end_failed(operation, error.kind()),
+        }
+    }
+
+    fn end_failed(&mut self, operation: Operation, failure: &'static str) {
+        self.recent.record_failed(operation.kind, failure);
+        if self.is_measured(operation) {
+            self.measured.record_failed(operation.kind, failure);
+        }
+        if matches!(self.plan.work, Work::Verify { .. }) {
+            self.bad_keys.push((operation.stamp.key_index, "unread"));
+        }
+        self.end(operation);
+    }
+
+    fn end(&mut self, operation: Operation) {
+        self.active -= 1;
+        if operation.kind == Kind::Put {
+            self.workload.written(operation.stamp.key_index);
+        }
+    }
+
+    fn is_measured(&self, operation: Operation) -> bool {
+        let (start, end) = self.plan.window();
+        (start..end).contains(&operation.intended)
+    }
+
+    /// Requests whose answer is overdue are tried again or failed; the late answer will be recognised.
+    fn expire(&mut self, now: u64) {
+        while let Some(expiry) = self.expiries.front().copied().filter(|expiry| expiry.at <= now) {
+            self.expiries.pop_front();
+            let lane = &mut self.lanes[expiry.lane];
+            let given_up = match &mut lane.session {
+                Some(session) if lane.life == expiry.life => session.give_up(expiry.id),
+                Some(_) | None => None,
+            };
+            if let Some(operation) = given_up {
+                let waited = Duration::from_nanos(now.saturating_sub(operation.intended));
+                self.failed(operation, &Error::NoAnswer { address: "".into(), waited }, now);
+            }
+        }
+    }
+
+    /// Lets those write who have something to write.
+    pub(crate) fn wake_writers(&mut self) {
+        for lane in &mut self.lanes {
+            if !lane.out.is_empty()
+                && let Some(writer) = lane.writer.take()
+            {
+                writer.wake();
+            }
+        }
+    }
+}
+
+/// `None` if the lane does not take it.
+fn encode(lane: &mut Lane, request: &DataRequest, operation: Operation, room: usize) -> Option<RequestId> {
+    let session = lane.session.as_mut().filter(|session| session.in_flight() < room)?;
+    if lane.out.len() > OUT_BYTES_MAX {
+        return None;
+    }
+    session.request(request, operation, &mut lane.out).ok()
+}
