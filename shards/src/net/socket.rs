@@ -187,5 +187,8 @@ impl Socket {
         if self.ends_when_sent.get() {
             self.stream.shutdown_write();
         }
+        // Whoever stopped reading for all that was unsent may go on; the writer task, which tells him otherwise, was
+        // perhaps never needed.
+        self.resume.ring();
     }
 }
