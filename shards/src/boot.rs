@@ -3,19 +3,25 @@
 //! Every shard is recovered on a thread of its own, all at once, because a large store takes seconds to open. The threads
 //! are not pinned: those that the sorted stores start inherit where they may run.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::node::ShardIndex;
+use rondo_storage::node_dir::NodeDirOptions;
 use rondo_storage::sorted_store::SledConfig;
 use rondo_storage::{
     Companion, NodeDir, RecoverOptions, Recovered, SledStore, SortedStore, StdDisk, StorageError, StoreLimits,
     WalLimits, recover, run_ready,
 };
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::NodeConfig;
-use crate::node::StartError;
+use crate::start_error::StartError;
+
+/// Connections that the kernel keeps for us while we are busy.
+const BACKLOG: i32 = 1024;
 
 /// A shard whose state is in memory and whose companion runs.
 #[derive(Debug)]
@@ -76,4 +82,29 @@ fn recover_shard(
 fn salt() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (since.as_nanos() as u64) ^ (u64::from(std::process::id()) << 32)
+}
+
+/// Who wants to use the data directory.
+pub(crate) fn directory_options(config: &NodeConfig, cluster_id: u64) -> NodeDirOptions {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    NodeDirOptions {
+        cluster_id: cluster_id.into(),
+        node_name: config.name.clone(),
+        shards: config.shards.get(),
+        unix_seconds: since.as_secs(),
+    }
+}
+
+/// Listens without `SO_REUSEPORT`: a second node on the port must fail, not share it.
+pub(crate) fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listen = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let listener = TcpListener::from(socket);
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    listen().map_err(|error| StartError::Listen { address, error })
 }

@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::Clock;
 use crate::config::{NodeConfig, NodeEntry};
-use crate::node::StartError;
+use crate::start_error::StartError;
 
 /// The node, its cluster, and the clock they are measured with.
 #[derive(Debug)]

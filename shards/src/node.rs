@@ -1,92 +1,32 @@
 //! A node: its shards, started together and stopped together.
 
 use core::time::Duration;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::causality::{ActorId, Incarnation};
-use rondo_protocol::node::{NodeId, ShardIndex};
-use rondo_protocol::now::Instant;
-use rondo_storage::node_dir::NodeDirOptions;
-use rondo_storage::{NodeDir, NodeDirError};
-use socket2::{Domain, Protocol, Socket, Type};
+use rondo_protocol::node::ShardIndex;
+use rondo_storage::NodeDir;
 
 use crate::boot::{self, OpenShard};
-use crate::config::{NodeConfig, NodeEntry};
+use crate::config::NodeConfig;
 use crate::executor::{ExecutorParts, run_shard};
 use crate::facts::{self, NodeFacts};
 use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::metrics::Publisher;
 use crate::net::Door;
-use crate::preflight::{PreflightError, connections_max, preflight};
+use crate::preflight::{connections_max, preflight};
 use crate::runtime::{self, Pacemaker};
-use crate::status::{NodeStatus, PeerStatus, Phase, ShardStatus, StoreStatus};
-use crate::watch::{ShardReport, ShardWatch};
+use crate::start_error::{ShardFailure, StartError};
+use crate::status::Phase;
+use crate::watch::ShardWatch;
 
-/// Connections that the kernel keeps for us while we are busy.
-const BACKLOG: i32 = 1024;
 /// Time between two looks at what is still unanswered.
 const DRAIN_LOOK_INTERVAL: Duration = Duration::from_millis(2);
 /// How long an executor that ended may take to say why.
 const FAILURE_REPORT_LIMIT: Duration = Duration::from_secs(5);
-
-/// Why a node did not start. Nothing is served; nothing that was durable is lost.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The machine does not allow it.
-    #[error(transparent)]
-    Preflight(#[from] PreflightError),
-    /// The configuration contradicts itself.
-    #[error("{reason}")]
-    Config {
-        /// What contradicts what, and the remedy.
-        reason: String,
-    },
-    /// The data directory is in use, or not for this node.
-    #[error(transparent)]
-    Directory(#[from] NodeDirError),
-    /// A port could not be listened on after all.
-    #[error("cannot listen on {address}: {error}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the kernel said.
-        error: io::Error,
-    },
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
-    /// The store of a shard could not be opened.
-    #[error("shard {shard:?}: {reason}")]
-    Store {
-        /// Which.
-        shard: ShardIndex,
-        /// What the store said.
-        reason: String,
-    },
-    /// An executor did not start.
-    #[error("executor {shard:?} did not start: {reason}")]
-    Executor {
-        /// Which.
-        shard: ShardIndex,
-        /// What glommio said.
-        reason: String,
-    },
-}
-
-/// An executor ended though nobody had asked it to. The node cannot go on; the process should end soon.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("shard {shard:?} ended unexpectedly: {reason}")]
-pub struct ShardFailure {
-    /// Which.
-    pub shard: ShardIndex,
-    /// As far as it is known.
-    pub reason: String,
-}
 
 /// How a stop went.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,12 +40,12 @@ pub struct Stopped {
 /// A running node.
 #[derive(Debug)]
 pub struct Node {
-    facts: Arc<NodeFacts>,
-    incarnation: u32,
-    listen: SocketAddr,
-    peer_listen: SocketAddr,
-    cores: Vec<Option<usize>>,
-    watches: Vec<Arc<ShardWatch>>,
+    pub(crate) facts: Arc<NodeFacts>,
+    pub(crate) incarnation: u32,
+    pub(crate) listen: SocketAddr,
+    pub(crate) peer_listen: SocketAddr,
+    pub(crate) cores: Vec<Option<usize>>,
+    pub(crate) watches: Vec<Arc<ShardWatch>>,
     mesh: Mesh,
     doors: Vec<TcpListener>,
     executors: Vec<JoinHandle<bool>>,
@@ -131,10 +71,10 @@ impl Node {
     pub fn start(config: NodeConfig) -> Result<Node, StartError> {
         let view = facts::view_of(&config)?;
         preflight(&config)?;
-        let directory = NodeDir::open(&config.data, &directory_options(&config, view.cluster_id))?;
+        let directory = NodeDir::open(&config.data, &boot::directory_options(&config, view.cluster_id))?;
         let open = boot::open_shards(&config, &directory)?;
-        let (clients, listen) = listen_on(config.listen)?;
-        let (peers, peer_listen) = listen_on(config.peer_listen)?;
+        let (clients, listen) = boot::listen_on(config.listen)?;
+        let (peers, peer_listen) = boot::listen_on(config.peer_listen)?;
         let advertised = config.advertise.unwrap_or(listen);
         let facts = Arc::new(NodeFacts::new(&config, view, advertised, connections_max(&config)));
         let shards = open.len();
@@ -165,26 +105,6 @@ impl Node {
                 node.stop(Duration::ZERO);
                 Err(error)
             }
-        }
-    }
-
-    /// How it is.
-    pub fn status(&self) -> NodeStatus {
-        let now = self.facts.clock.instant();
-        let reports: Vec<_> = self.watches.iter().map(|watch| watch.report()).collect();
-        NodeStatus {
-            name: self.facts.name.clone(),
-            node: self.facts.node,
-            rack: self.facts.rack.clone(),
-            incarnation: self.incarnation,
-            uptime: now - Instant::default(),
-            listen: self.listen,
-            peer_listen: self.peer_listen,
-            advertised: self.facts.advertised,
-            view: Arc::clone(&self.facts.view),
-            phase: self.phase(),
-            shards: (0..).zip(&reports).map(|(shard, report)| self.shard_status(shard, report, now)).collect(),
-            peers: (0..).zip(&self.facts.peers).map(|(peer, entry)| peer_status(peer, entry, &reports)).collect(),
         }
     }
 
@@ -315,7 +235,7 @@ impl Node {
         self.watches.iter().map(of_one).sum()
     }
 
-    fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         if self.life.has_failed.load(Ordering::Acquire) {
             Phase::Failed
         } else if self.life.is_draining.load(Ordering::Acquire) {
@@ -324,68 +244,6 @@ impl Node {
             Phase::Serving
         }
     }
-
-    fn shard_status(&self, shard: u16, report: &ShardReport, now: Instant) -> ShardStatus {
-        let place = usize::from(shard);
-        ShardStatus {
-            shard: ShardIndex(shard),
-            core: self.cores[place],
-            tick_age: now - self.watches[place].ticked_at(),
-            stats: report.stats,
-            store: StoreStatus {
-                memtable_bytes: report.store.memtable_active_bytes + report.store.memtable_frozen_bytes,
-                cache_bytes: report.store.cache_bytes,
-                lookup_hits: report.store.memtable_hits_total + report.store.cache_hits_total,
-                lookup_misses: report.store.cold_total,
-                wal_bytes: report.counters.wal_bytes,
-                wal_syncs: report.counters.wal_syncs,
-                checkpoints: report.store.checkpoints_total,
-                checkpoint_age: now - report.checkpoint_at,
-            },
-            connections: report.connections,
-            takes_writes: report.disk_failure.is_none(),
-            links: report.links.clone(),
-        }
-    }
-}
-
-fn peer_status(place: usize, entry: &NodeEntry, reports: &[Arc<ShardReport>]) -> PeerStatus {
-    let said = || reports.iter().filter_map(|report| report.peers.get(place));
-    let shards_linked = said().filter(|peer| peer.is_up).count();
-    PeerStatus {
-        node: NodeId::of_name(&entry.name),
-        name: entry.name.clone(),
-        rack: entry.rack.clone(),
-        peer_addr: entry.peer_addr,
-        client_addr: said().find_map(|peer| peer.client_addr.as_ref()?.parse().ok()),
-        shards: said().find_map(|peer| peer.shards),
-        is_up: shards_linked > 0,
-        shards_linked,
-    }
-}
-
-fn directory_options(config: &NodeConfig, cluster_id: u64) -> NodeDirOptions {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    NodeDirOptions {
-        cluster_id: cluster_id.into(),
-        node_name: config.name.clone(),
-        shards: config.shards.get(),
-        unix_seconds: since.as_secs(),
-    }
-}
-
-/// Listens without `SO_REUSEPORT`: a second node on the port must fail, not share it.
-fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let listen = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let listener = TcpListener::from(socket);
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    listen().map_err(|error| StartError::Listen { address, error })
 }
 
 fn mark_clean(directory: NodeDir) -> bool {
