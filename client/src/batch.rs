@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::client::{Client, receipt_epoch, repeats_of, request_of};
-use crate::connection::{Ask, unreachable};
+use crate::connection::Ask;
 use crate::error::Error;
 use crate::limits::BATCH_FRAME_BYTES;
 use crate::options::Options;
@@ -30,6 +30,9 @@ struct Open {
     place: usize,
     request: DataRequest,
 }
+
+/// What goes to one target as one kind: the targets to try in turn, and the members.
+type Groups = AHashMap<(Option<Target>, BatchKind), (Vec<Target>, Vec<Open>)>;
 
 /// What goes into one frame.
 struct Chunk {
@@ -64,7 +67,7 @@ pub(crate) async fn perform(
             tokio::time::sleep(after).await;
         }
     }
-    let unanswered = || Err(unreachable(&"".into(), "the batch was not answered"));
+    let unanswered = || Err(Error::NoAnswer { address: "the cluster".into(), waited: options.timeout });
     results.into_iter().map(|result| result.unwrap_or_else(unanswered)).collect()
 }
 
@@ -114,7 +117,7 @@ async fn round(
 /// Groups by target and kind, in frames of bounded size.
 fn split(client: &Client, open: Vec<Open>, attempt: u32) -> Vec<Chunk> {
     let routing = client.pool.routing();
-    let mut groups: AHashMap<(Option<Target>, BatchKind), (Vec<Target>, Vec<Open>)> = AHashMap::new();
+    let mut groups = Groups::new();
     for open in open {
         let mut targets: Vec<Target> = routing.targets(open.request.key().token()).collect();
         targets.extend(client.pool.fallbacks(&targets));

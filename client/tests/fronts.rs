@@ -266,7 +266,7 @@ fn an_address_where_nobody_listens_is_said_to_be_unreachable() {
     let server = FakeServer::start();
     let address = server.address();
     drop(server);
-    let error = blocking::Client::connect(&[address.clone()]).expect_err("nobody there");
+    let error = blocking::Client::connect(std::slice::from_ref(&address)).expect_err("nobody there");
     assert!(error.to_string().contains(&address), "{error}");
     assert_eq!(error.changed(), Changed::Nothing);
 }

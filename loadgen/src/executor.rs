@@ -29,7 +29,7 @@ pub(crate) enum Report {
     /// The first connection is open.
     Ready,
     /// About once a second: what happened since the last one.
-    Recent(Recent),
+    Recent(Box<Recent>),
     /// All is done; nothing more will come.
     Finished(Box<Finished>),
     /// Lines for the record.
@@ -147,7 +147,7 @@ async fn work(shared: Rc<Shared>, reports: &flume::Sender<Report>, start: &Start
     let finished = {
         let mut worker = shared.worker.borrow_mut();
         Finished {
-            measured: worker.measured.clone(),
+            measured: worker.sum_up(),
             unsent: worker.backlog(now),
             bad_keys: core::mem::take(&mut worker.bad_keys),
             took: Duration::from_nanos(now),
@@ -171,7 +171,7 @@ async fn tell(shared: &Shared, reports: &flume::Sender<Report>, now: u64) {
     if !lines.is_empty() {
         report(reports, Report::Record(lines)).await;
     }
-    report(reports, Report::Recent(recent)).await;
+    report(reports, Report::Recent(Box::new(recent))).await;
 }
 
 /// Whoever watches is gone only when the process ends.

@@ -139,7 +139,7 @@ mod tests {
 
     fn counts(choice: KeyChoice, keys: u64, draws: usize) -> Vec<usize> {
         let distribution = KeyDistribution::new(choice, NonZeroU64::new(keys).expect("not 0"));
-        let mut random = Random::new(42);
+        let mut random = Random::fork(42, 0);
         let mut counts = vec![0; keys as usize];
         for _ in 0..draws {
             counts[distribution.draw(&mut random) as usize] += 1;

@@ -73,7 +73,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn take_all(pacing: &mut Pacing, now: u64) -> Vec<u64> {
-        let mut random = Random::new(3);
+        let mut random = Random::fork(3, 0);
         core::iter::from_fn(|| pacing.take_due(now, &mut random)).collect()
     }
 

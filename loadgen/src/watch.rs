@@ -92,7 +92,7 @@ impl<'a> Watch<'a> {
         while finished.len() < self.plan.threads {
             self.look_at_cpu()?;
             match threads.reports.recv_timeout(self.until_next_look()) {
-                Ok(Report::Recent(recent)) => self.hear(recent),
+                Ok(Report::Recent(recent)) => self.hear(*recent),
                 Ok(Report::Record(lines)) => self.keep(&lines)?,
                 Ok(Report::Finished(last)) => finished.push(*last),
                 Ok(Report::Ready) => {}

@@ -10,28 +10,26 @@
 //!
 //! No input or output here: `lane` moves the bytes, and calls in with answers and the time.
 
+mod ending;
+mod sending;
+
 use core::task::Waker;
 use core::time::Duration;
 use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use rondo_client::limits::{ANSWER_GRACE, IN_FLIGHT_MAX};
-use rondo_client::retry::{Repeats, RetryPolicy, Verdict};
+use rondo_client::retry::RetryPolicy;
 use rondo_client::routing::Target;
-use rondo_client::session::{Completed, RequestId, Session};
-use rondo_client::{Changed, Error, Get, Outcome, Routing};
-use rondo_protocol::ring::ObjectKey;
-use rondo_protocol::wire::request::DataRequest;
+use rondo_client::session::Session;
+use rondo_client::{Error, Routing};
 
-use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX, OUT_BYTES_MAX};
-use crate::operation::{Expiry, Operation, Retry, outcome_of};
+use crate::limits::{BACKOFF_FIRST, BACKOFF_MAX};
+use crate::operation::{Expiry, Operation, Retry};
 use crate::pacing::Pacing;
 use crate::plan::{Plan, Work};
-use crate::record::{Finding, acknowledged_line, unknown_line};
 use crate::routes::Routes;
-use crate::tally::{Kind, Tally};
-use crate::value::{Stamp, read_value, write_value};
+use crate::tally::Tally;
+use crate::value::Stamp;
 use crate::workload::Workload;
 
 /// One connection's place; the connection itself comes and goes.
@@ -147,6 +145,13 @@ impl Worker {
         }
     }
 
+    /// The whole measurement, with what the open connections have counted.
+    pub(crate) fn sum_up(&mut self) -> Tally {
+        let open = self.lanes.iter().filter_map(|lane| lane.session.as_ref());
+        self.measured.late_answers += open.map(Session::late_answers).sum::<u64>();
+        self.measured.clone()
+    }
+
     /// True as soon as one connection is open.
     pub(crate) fn is_connected(&self) -> bool {
         self.lanes.iter().any(|lane| lane.session.is_some())
@@ -238,145 +243,6 @@ impl Worker {
         self.send(operation, lane, now);
     }
 
-    /// Encodes an operation for the best connection that takes it; if none does, it waits a moment.
-    fn send(&mut self, operation: Operation, preferred: Option<usize>, now: u64) {
-        let request = self.request(&operation);
-        let token = request.key().token();
-        let groups = self.routes.groups(token);
-        // An open loop is bounded for each connection, a closed one by how many there are in all.
-        let room = if self.pacing.is_some() { self.plan.depth } else { IN_FLIGHT_MAX };
-        // A retry goes elsewhere first, and so does each unrouted request.
-        let turn = if self.plan.is_routed { operation.attempt as usize - 1 } else { self.sequence as usize };
-        for place in 0..groups.len() {
-            let group = groups[(place + turn) % groups.len()];
-            let first = group * self.lanes_per_target;
-            let members = first..first + self.lanes_per_target;
-            let start = preferred
-                .filter(|lane| members.contains(lane))
-                .unwrap_or_else(|| first + (self.sequence as usize) % self.lanes_per_target);
-            for step in 0..self.lanes_per_target {
-                let lane = first + (start - first + step) % self.lanes_per_target;
-                let place = &mut self.lanes[lane];
-                if let Some(id) = encode(place, &request, operation, room) {
-                    let at = now + (request.options().timeout + ANSWER_GRACE).as_nanos() as u64;
-                    self.expiries.push_back(Expiry { at, lane, life: place.life, id });
-                    return;
-                }
-            }
-        }
-        if now >= operation.retry_until {
-            return self.end_failed(operation, "unreachable");
-        }
-        self.retries.push(Retry { at: now + BACKOFF_FIRST.as_nanos() as u64, operation });
-    }
-
-    fn request(&self, operation: &Operation) -> DataRequest {
-        let key = format!("{}{:012}", self.plan.prefix, operation.stamp.key_index);
-        let key = ObjectKey::new(self.plan.keyspace.as_bytes(), key.as_bytes()).expect("checked before the start");
-        match operation.kind {
-            Kind::Get => DataRequest::Get { key, options: self.plan.read },
-            Kind::Put => {
-                let mut value = Vec::with_capacity(self.plan.value_bytes);
-                write_value(operation.stamp, self.plan.value_bytes, &mut value);
-                DataRequest::Put { key, options: self.plan.write, context: Bytes::new(), value: value.into() }
-            }
-        }
-    }
-
-    /// An answer came.
-    pub(crate) fn completed(&mut self, completed: Completed<Operation>, now: u64) {
-        let operation = completed.tag;
-        match outcome_of(completed.answer) {
-            Ok(Outcome::Get(get)) => self.got(operation, &get, now),
-            Ok(Outcome::Written(_)) => {
-                if self.plan.is_recording {
-                    acknowledged_line(operation.stamp, &mut self.record_lines);
-                }
-                self.done(operation, now);
-            }
-            Err(error) => self.failed(operation, &error, now),
-        }
-    }
-
-    fn got(&mut self, operation: Operation, get: &Get, now: u64) {
-        let key_index = operation.stamp.key_index;
-        let values: Vec<_> = get.values.iter().map(|value| read_value(value, key_index)).collect();
-        if let Work::Verify { record, .. } = &self.plan.work {
-            let finding = match record {
-                Some(record) => record.judge(key_index, &values),
-                None if values.is_empty() => Finding::Missing,
-                None if values.iter().any(Result::is_err) => Finding::Damaged,
-                None => Finding::Right,
-            };
-            if finding != Finding::Right {
-                self.bad_keys.push((key_index, finding.name()));
-            }
-        } else if values.iter().any(Result::is_err) {
-            return self.end_failed(operation, "damaged_value");
-        }
-        if !get.is_found() && self.is_measured(operation) {
-            self.measured.not_found += 1;
-        }
-        self.done(operation, now);
-    }
-
-    fn done(&mut self, operation: Operation, now: u64) {
-        let latency = Duration::from_nanos(now.saturating_sub(operation.intended));
-        self.recent.record_done(operation.kind, latency);
-        if self.is_measured(operation) {
-            self.measured.record_done(operation.kind, latency);
-        }
-        self.end(operation);
-    }
-
-    /// An attempt failed: the next one is planned, if it may be made and there is time for it.
-    fn failed(&mut self, mut operation: Operation, error: &Error, now: u64) {
-        let is_put = operation.kind == Kind::Put;
-        if is_put && error.changed() == Changed::Perhaps && !operation.is_suspect {
-            operation.is_suspect = true;
-            if self.plan.is_recording {
-                unknown_line(operation.stamp, &mut self.record_lines);
-            }
-        }
-        let is_harmless = !is_put || self.plan.retries_unknown;
-        let repeats = if is_harmless { Repeats::Harmless } else { Repeats::Harmful };
-        let random = self.workload.random().next_u64();
-        match self.policy.decide(error, repeats, operation.attempt, random) {
-            Verdict::Again { after } if now + (after.as_nanos() as u64) < operation.retry_until => {
-                operation.attempt += 1;
-                self.recent.retries += 1;
-                if self.is_measured(operation) {
-                    self.measured.retries += 1;
-                }
-                self.retries.push(Retry { at: now + after.as_nanos() as u64, operation });
-            }
-            Verdict::Again { .. } | Verdict::GiveUp => self.end_failed(operation, error.kind()),
-        }
-    }
-
-    fn end_failed(&mut self, operation: Operation, failure: &'static str) {
-        self.recent.record_failed(operation.kind, failure);
-        if self.is_measured(operation) {
-            self.measured.record_failed(operation.kind, failure);
-        }
-        if matches!(self.plan.work, Work::Verify { .. }) {
-            self.bad_keys.push((operation.stamp.key_index, "unread"));
-        }
-        self.end(operation);
-    }
-
-    fn end(&mut self, operation: Operation) {
-        self.active -= 1;
-        if operation.kind == Kind::Put {
-            self.workload.written(operation.stamp.key_index);
-        }
-    }
-
-    fn is_measured(&self, operation: Operation) -> bool {
-        let (start, end) = self.plan.window();
-        (start..end).contains(&operation.intended)
-    }
-
     /// Requests whose answer is overdue are tried again or failed; the late answer will be recognised.
     fn expire(&mut self, now: u64) {
         while let Some(expiry) = self.expiries.front().copied().filter(|expiry| expiry.at <= now) {
@@ -403,13 +269,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// `None` if the lane does not take it.
-fn encode(lane: &mut Lane, request: &DataRequest, operation: Operation, room: usize) -> Option<RequestId> {
-    let session = lane.session.as_mut().filter(|session| session.in_flight() < room)?;
-    if lane.out.len() > OUT_BYTES_MAX {
-        return None;
-    }
-    session.request(request, operation, &mut lane.out).ok()
 }
