@@ -8,6 +8,7 @@ pub(crate) mod cores;
 pub(crate) mod file;
 pub(crate) mod flags;
 pub(crate) mod keyspaces;
+mod members;
 pub(crate) mod nodes;
 pub(crate) mod print;
 pub(crate) mod problem;
