@@ -18,6 +18,7 @@ mod peer_link;
 mod peers;
 mod reader;
 mod socket;
+mod verdict;
 
 pub(crate) use calls::Destination;
 pub(crate) use connection::{Calls, Clients};
