@@ -38,6 +38,9 @@ pub struct Boot {
     pub actor: ActorId,
     /// The durable bound of the clock, as recovered.
     pub hlc_bound: Hlc,
+    /// Any number that differs from start to start (a clock, a random number). Tickets begin with it, so that a late
+    /// answer to a question of the life before is not taken for one to a question of this life.
+    pub salt: u64,
     /// The last record in the log; the first append gets the number after it. All up to it is durable.
     pub recovered: Lsn,
     /// The cluster.
@@ -67,7 +70,7 @@ impl ShardCore {
             stats: Stats::default(),
             is_stopping: false,
         };
-        ShardCore { flights: InFlight::new(), shard }
+        ShardCore { flights: InFlight::new(boot.salt), shard }
     }
 
     /// Takes in one event and appends what follows from it to `effects`. Never blocks, never panics on foreign input.

@@ -71,6 +71,7 @@ fn world(seed: u64, names: &[&str]) -> World {
             actor: ActorId { node: me, incarnation: Incarnation(1) },
             hlc_bound: Hlc::default(),
             recovered: Lsn(0),
+            salt: 0,
             view,
         }),
         now: Now { instant: Instant(1), wall_millis: 1_700_000_000_000 },

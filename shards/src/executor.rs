@@ -49,6 +49,7 @@ pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
         actor,
         hlc_bound: Hlc(recovered.hlc_bound),
         recovered: Lsn(recovered.last_lsn.0),
+        salt: recovered.position.salt,
         view: Arc::clone(&facts.view),
     };
     let writer = WalWriter::resume(GlommioDisk::new(&directory), recovered.position, WalLimits::default());

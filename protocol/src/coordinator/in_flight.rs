@@ -48,7 +48,7 @@ const NEVER: Instant = Instant(u64::MAX);
 /// Wake times are rounded up to this, so that they are looked over at most a thousand times a second.
 const WAKE_NANOS: u64 = 1_000_000;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Place {
     generation: u32,
     flight: Option<Flight>,
@@ -69,11 +69,17 @@ pub(crate) struct InFlight {
     wake: Vec<Instant>,
     vacant: Vec<u32>,
     earliest: Instant,
+    /// Of the first ticket of each place. Peers may still answer what the life before asked: if all lives counted from 0,
+    /// such an answer would name a flight of this one.
+    generation_first: u32,
 }
 
 impl InFlight {
-    pub(crate) fn new() -> InFlight {
-        InFlight { places: Vec::new(), wake: Vec::new(), vacant: Vec::new(), earliest: NEVER }
+    /// No flights yet. `salt` differs from life to life.
+    pub(crate) fn new(salt: u64) -> InFlight {
+        // Salts may be close to each other, as times are; far apart, two lives use different generations.
+        let generation_first = (salt.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) as u32;
+        InFlight { places: Vec::new(), wake: Vec::new(), vacant: Vec::new(), earliest: NEVER, generation_first }
     }
 
     /// How many there are.
@@ -86,7 +92,7 @@ impl InFlight {
         let index = match self.vacant.pop() {
             Some(index) => index,
             None => {
-                self.places.push(Place::default());
+                self.places.push(Place { generation: self.generation_first, flight: None });
                 self.wake.push(NEVER);
                 u32::try_from(self.places.len() - 1).expect("admission keeps the count far below 2^32")
             }

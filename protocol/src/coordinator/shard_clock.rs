@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::causality::{ActorId, ClockError, Dot, Hlc, HybridClock, Incarnation};
+use crate::causality::{ActorId, ClockError, Dot, Hlc, HybridClock};
 use crate::limits::HLC_BOUND_AHEAD;
 use crate::now::Now;
 use crate::planted::{Planted, is_planted};
@@ -100,8 +100,7 @@ impl ShardClock {
 
     fn reused_dot(&mut self) -> Dot {
         self.given += 1;
-        let actor = ActorId { node: self.actor.node, incarnation: Incarnation(1) };
-        Dot { hlc: Hlc(self.given), actor }
+        Dot { hlc: Hlc(self.given), actor: self.actor }
     }
 }
 

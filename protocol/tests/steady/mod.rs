@@ -52,6 +52,7 @@ impl Steady {
             actor: ActorId { node: me, incarnation: Incarnation(1) },
             hlc_bound: Hlc::from_millis(1_000),
             recovered: Lsn(0),
+            salt: 0,
             view,
         });
         let mut steady = Steady {

@@ -33,7 +33,7 @@ use crate::world::World;
 /// Clients of one story.
 const CLIENTS_MAX: usize = 9;
 /// After the last step, before answers are looked at.
-const PATIENCE: Duration = Duration::from_secs(8);
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// A story.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ struct Ask {
     via: Seat,
     level: Level,
     seen: bool,
+    timeout: Duration,
     expected: Vec<String>,
 }
 
@@ -176,11 +177,13 @@ impl Ask {
             via: fault::seat(via)?,
             level: Level::Default,
             seen: false,
+            timeout: Duration::from_secs(1),
             expected,
         };
         for word in rest {
             match word.split_once('=') {
                 Some(("r" | "w", level)) => ask.level = parse_level(level)?,
+                Some(("timeout", time)) => ask.timeout = fault::time(time)?,
                 _ if *word == "seen" => ask.seen = true,
                 _ => return Err(format!("not understood: {word}")),
             }
@@ -190,7 +193,7 @@ impl Ask {
 
     fn send(&self, world: &mut World) {
         let shard = world.cluster.owning_shard(self.via, &self.key.object_key()).0;
-        let options = RequestOptions { replicas: 0, level: self.level, timeout: Duration::from_secs(1) };
+        let options = RequestOptions { replicas: 0, level: self.level, timeout: self.timeout };
         let required = world.cluster.required(self.level);
         let items = vec![(self.key, self.kind)];
         world.ask(self.client, Wish { items, options, required, informed: self.seen, target: (self.via, shard) });

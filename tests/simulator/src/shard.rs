@@ -81,6 +81,7 @@ impl Shard {
             actor,
             hlc_bound: Hlc(recovered.hlc_bound),
             recovered: Lsn(recovered.last_lsn.0),
+            salt: recovered.position.salt,
             view,
         };
         Shard {

@@ -97,12 +97,15 @@ impl Dots {
                 broken(format!("the dot {dot:?} of {key} was given to {} and again to {writer}", birth.writer))
             });
         }
-        if dot.actor != actor {
+        if dot.actor.node != shard.node {
             return Err(broken(format!("{key} names the dot {dot:?}, which its actor never gave")));
         }
         let latest = self.latest.entry((shard.node.0, shard.shard.0)).or_default();
         if dot.hlc <= *latest {
             return Err(broken(format!("{writer} got {dot:?} on {shard:?}, which had given {:?} before", *latest)));
+        }
+        if dot.actor != actor {
+            return Err(broken(format!("{writer} got {dot:?} on {shard:?}, which is {actor:?} in this life")));
         }
         *latest = dot.hlc;
         self.births.insert((key, dot), Birth { writer, tombstone, seen: object.seen() });
