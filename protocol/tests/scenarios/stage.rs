@@ -303,7 +303,8 @@ impl Stage {
         let me = view.me;
         let actor = ActorId { node: me, incarnation: Incarnation(1) };
         let hlc_bound = Hlc::from_millis(WALL_START_MILLIS - 1000);
-        let boot = Boot { shard: ShardIndex(0), shards: self.shards, actor, hlc_bound, recovered: Lsn(0), salt: 0, view };
+        let boot =
+            Boot { shard: ShardIndex(0), shards: self.shards, actor, hlc_bound, recovered: Lsn(0), salt: 0, view };
         self.core = Some(ShardCore::new(boot));
         for place in 1..self.nodes.len() {
             let node = NodeId::of_name(&self.nodes[place]);

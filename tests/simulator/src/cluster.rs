@@ -27,7 +27,8 @@ impl Cluster {
     /// The cluster of a profile: nodes `n1`, `n2`, …, dealt to the racks in turn.
     pub fn new(profile: &Profile) -> Cluster {
         let seats: Vec<Seat> = (0..profile.shards.len()).map(Seat).collect();
-        let members = seats.iter().map(|seat| RingNode::new(&seat.to_string(), &format!("r{}", seat.0 % profile.racks)));
+        let members =
+            seats.iter().map(|seat| RingNode::new(&seat.to_string(), &format!("r{}", seat.0 % profile.racks)));
         let bits = VNodeBits::new(profile.vnode_bits).expect("profiles have 1 to 16 bits");
         let ring = Ring::lay_out(bits, members.collect()).expect("the names n1, n2, … make a ring");
         let view = |seat: &Seat| {

@@ -115,7 +115,13 @@ impl fmt::Display for Coverage {
         writeln!(
             f,
             "{} runs: {} writes acknowledged, {} reads answered, {} refused, {} unknown; {} dots, {} peer messages,",
-            self.runs, self.writes_acknowledged, self.reads_answered, self.refused, self.unknown, self.dots, self.messages
+            self.runs,
+            self.writes_acknowledged,
+            self.reads_answered,
+            self.refused,
+            self.unknown,
+            self.dots,
+            self.messages
         )?;
         writeln!(
             f,

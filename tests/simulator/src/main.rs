@@ -172,7 +172,12 @@ fn planted(only: Option<&str>, seeds: u64) -> ExitCode {
         all_caught &= matches!(hunt, Hunt::Caught { .. });
         match hunt {
             Hunt::Caught { seeds, violation } => {
-                println!("{:<22} caught by {:<13} after {seeds:>2} seeds: {}", bug.name(), violation.checker, violation.what);
+                println!(
+                    "{:<22} caught by {:<13} after {seeds:>2} seeds: {}",
+                    bug.name(),
+                    violation.checker,
+                    violation.what
+                );
             }
             Hunt::Escaped { seeds } => println!("{:<22} ESCAPED in {seeds} seeds", bug.name()),
             Hunt::FalseAlarm { seed, violation } => {
@@ -186,9 +191,8 @@ fn planted(only: Option<&str>, seeds: u64) -> ExitCode {
 fn scenarios(files: &[PathBuf], trace: bool) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for file in files {
-        let scenario = std::fs::read_to_string(file)
-            .map_err(|error| error.to_string())
-            .and_then(|text| Scenario::parse(&text));
+        let scenario =
+            std::fs::read_to_string(file).map_err(|error| error.to_string()).and_then(|text| Scenario::parse(&text));
         match scenario {
             Err(what) => {
                 println!("{}: {what}", file.display());

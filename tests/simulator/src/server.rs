@@ -95,7 +95,12 @@ impl ServerConnection {
     ///
     /// # Errors
     /// The bytes break the protocol: the connection is over.
-    pub fn receive(&mut self, bytes: &[u8], incoming: &mut Vec<Incoming>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        incoming: &mut Vec<Incoming>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), DecodeError> {
         self.buffer.extend_from_slice(bytes);
         while let Some(frame) = next_frame(&mut self.buffer, FRAME_BODY_BYTES_MAX)? {
             let request_id = frame.header.request_id;
@@ -132,13 +137,7 @@ impl ServerConnection {
         }
     }
 
-    fn take_in_batch(
-        &mut self,
-        request_id: u32,
-        batch: BatchRequest,
-        incoming: &mut Vec<Incoming>,
-        out: &mut Vec<u8>,
-    ) {
+    fn take_in_batch(&mut self, request_id: u32, batch: BatchRequest, incoming: &mut Vec<Incoming>, out: &mut Vec<u8>) {
         let mut replies = Vec::with_capacity(batch.items.len());
         for (place, item) in batch.items.into_iter().enumerate() {
             match item {

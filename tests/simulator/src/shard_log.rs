@@ -9,8 +9,8 @@ use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
 use rondo_storage::{
-    Batch, FrozenTable, Lsn, Manifest, RecoverOptions, Recovered, StorageError, WalLimits, WalWriter, finish_checkpoint,
-    recover,
+    Batch, FrozenTable, Lsn, Manifest, RecoverOptions, Recovered, StorageError, WalLimits, WalWriter,
+    finish_checkpoint, recover,
 };
 
 use crate::companion::SharedStore;

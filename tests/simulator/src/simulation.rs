@@ -130,7 +130,10 @@ fn must(world: &mut World, seat: crate::fault::Seat, key: Key, kind: Kind) -> Re
     let outcome = id.map(|id| &world.history.operation(id).outcome);
     match id.is_some_and(|id| world.history.operation(id).is_done()) {
         true => Ok(()),
-        false => Err(Violation::new("liveness", format!("{kind:?} of {key} at {seat} by all, in a whole cluster: {outcome:?}"))),
+        false => Err(Violation::new(
+            "liveness",
+            format!("{kind:?} of {key} at {seat} by all, in a whole cluster: {outcome:?}"),
+        )),
     }
 }
 

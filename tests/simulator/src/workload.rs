@@ -82,8 +82,7 @@ impl Workload {
                 keys.push(key);
             }
         }
-        let items =
-            keys.into_iter().map(|key| (key, if writes { self.draw_put() } else { Kind::Get })).collect();
+        let items = keys.into_iter().map(|key| (key, if writes { self.draw_put() } else { Kind::Get })).collect();
         self.wish(cluster, items, false)
     }
 

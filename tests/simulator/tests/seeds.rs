@@ -8,7 +8,10 @@ fn a_few_seeds_keep_every_promise() {
     let mut total = Coverage::default();
     for seed in 0..25 {
         let report = run_seed(seed, false);
-        assert_eq!(report.violation, None, "seed {seed}: cargo run --release -p rondo-simulator -- run --seeds 1 --from {seed} --trace");
+        assert_eq!(
+            report.violation, None,
+            "seed {seed}: cargo run --release -p rondo-simulator -- run --seeds 1 --from {seed} --trace"
+        );
         total.add(&report.coverage);
     }
     assert_eq!(total.check(), Ok(()));

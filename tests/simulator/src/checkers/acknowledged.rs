@@ -76,7 +76,10 @@ fn check_receipts(evidence: &Evidence<'_>, key: Key) -> Result<(), Violation> {
         let (Outcome::Read { receipt, .. } | Outcome::Written { receipt, .. }) = &operation.outcome else { continue };
         let fits = receipt.required == operation.required && receipt.replicas == operation.replicas;
         if !fits || receipt.answered < receipt.required || !receipt.strict {
-            return Err(broken(format!("{id} on {key} wanted {} of {} and got {receipt:?}", operation.required, operation.replicas)));
+            return Err(broken(format!(
+                "{id} on {key} wanted {} of {} and got {receipt:?}",
+                operation.required, operation.replicas
+            )));
         }
     }
     Ok(())

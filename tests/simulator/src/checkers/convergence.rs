@@ -43,7 +43,8 @@ fn check_equal(evidence: &Evidence<'_>, key: Key, copies: &[&Copy]) -> Result<()
     let writes = || evidence.history.of_key(key).filter(|(_, operation)| operation.is_write());
     let Some((last_id, last)) = writes().last().filter(|(_, operation)| is_on_all(operation)) else { return Ok(()) };
     let in_view = |(id, _): (_, &Operation)| {
-        id == last_id || evidence.dots.of_write(key, id).all(|(dot, _)| covers_or_beats(evidence, key, last, last_id, dot))
+        id == last_id
+            || evidence.dots.of_write(key, id).all(|(dot, _)| covers_or_beats(evidence, key, last, last_id, dot))
     };
     if !writes().all(in_view) {
         return Ok(());

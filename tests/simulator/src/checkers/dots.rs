@@ -121,10 +121,11 @@ impl Dots {
     }
 
     fn check_vector(&self, key: Key, seen: &VersionVector) -> Result<(), Violation> {
-        let stranger =
-            seen.entries().iter().map(|(actor, hlc)| Dot { hlc: *hlc, actor: *actor }).find(|dot| {
-                !self.births.contains_key(&(key, *dot))
-            });
+        let stranger = seen
+            .entries()
+            .iter()
+            .map(|(actor, hlc)| Dot { hlc: *hlc, actor: *actor })
+            .find(|dot| !self.births.contains_key(&(key, *dot)));
         match stranger {
             Some(dot) => Err(broken(format!("{key} claims to have seen {dot:?}, which nobody gave"))),
             None => Ok(()),

@@ -15,7 +15,11 @@ pub fn check(shard: &Shard) -> Result<(), Violation> {
     within("requests in flight", core.in_flight(), REQUESTS_IN_FLIGHT_MAX, place)?;
     within("requests that wait for the companion", shard.companion_waiting(), COMPANION_WAITING_MAX, place)?;
     if core.stats().in_flight != core.in_flight() as u64 {
-        return Err(broken(format!("{place:?} counts {} requests in flight and has {}", core.stats().in_flight, core.in_flight())));
+        return Err(broken(format!(
+            "{place:?} counts {} requests in flight and has {}",
+            core.stats().in_flight,
+            core.in_flight()
+        )));
     }
     Ok(())
 }

@@ -24,10 +24,13 @@ pub fn check(world: &mut World) -> Result<(), Violation> {
             let key = Key { lww, number: 0 };
             for kind in [Kind::Get, Kind::Put { value_bytes: 16 }] {
                 // Each write has the read before it in view, so that no siblings pile up.
-                while !ask(world, seat, key, kind, Level::Quorum)?.is_some_and(|id| world.history.operation(id).is_done()) {
+                while !ask(world, seat, key, kind, Level::Quorum)?
+                    .is_some_and(|id| world.history.operation(id).is_done())
+                {
                     if world.now() > until {
                         let last = world.history.iter().last().map(|(_, operation)| operation.outcome.clone());
-                        let what = format!("{seat} does not answer a quorum {kind:?} of {key}, long after healing: {last:?}");
+                        let what =
+                            format!("{seat} does not answer a quorum {kind:?} of {key}, long after healing: {last:?}");
                         return Err(Violation::new(CHECKER, what));
                     }
                     world.run(TRY_GAP, |_| false)?;

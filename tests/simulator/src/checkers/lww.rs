@@ -28,7 +28,9 @@ fn check_reads(evidence: &Evidence<'_>, key: Key) -> Result<(), Violation> {
     for (id, read) in evidence.history.of_key(key) {
         let Outcome::Read { writers, seen, .. } = &read.outcome else { continue };
         let shown = match winner(seen) {
-            Some(dot) => evidence.dots.birth(key, dot).ok_or_else(|| broken(format!("{id} shows {dot:?}, which nobody gave")))?,
+            Some(dot) => {
+                evidence.dots.birth(key, dot).ok_or_else(|| broken(format!("{id} shows {dot:?}, which nobody gave")))?
+            }
             None if writers.is_empty() => continue,
             None => return Err(broken(format!("{id} on {key} shows a value without a context"))),
         };
@@ -49,7 +51,8 @@ fn check_order(evidence: &Evidence<'_>, key: Key) -> Result<(), Violation> {
         .collect();
     for (earlier_id, earlier, earlier_dot) in &written {
         for (later_id, later, later_dot) in &written {
-            let on_all = earlier.is_before(later) && earlier.required == earlier.replicas && earlier.replicas == later.replicas;
+            let on_all =
+                earlier.is_before(later) && earlier.required == earlier.replicas && earlier.replicas == later.replicas;
             let in_view = later.context.covers(*earlier_dot) && earlier_id != later_id;
             if (on_all || in_view) && later_dot <= earlier_dot {
                 return Err(broken(format!(
@@ -69,7 +72,9 @@ fn check_end(evidence: &Evidence<'_>, key: Key) -> Result<(), Violation> {
         let Outcome::Written { .. } = operation.outcome else { continue };
         let dot = dot_of(evidence, key, id);
         if dot > greatest {
-            return Err(broken(format!("{id} on {key} was acknowledged ({dot:?}) and the replicas end at {greatest:?}")));
+            return Err(broken(format!(
+                "{id} on {key} was acknowledged ({dot:?}) and the replicas end at {greatest:?}"
+            )));
         }
     }
     Ok(())

@@ -98,11 +98,8 @@ impl World {
             wish.items.iter().map(|(key, kind)| self.begin_operation(client, &wish, *key, *kind)).collect();
         let now = self.now();
         let sim = &mut self.clients[client];
-        let contexts: Vec<Bytes> = wish
-            .items
-            .iter()
-            .map(|(key, _)| if wish.informed { sim.context(*key).0 } else { Bytes::new() })
-            .collect();
+        let contexts: Vec<Bytes> =
+            wish.items.iter().map(|(key, _)| if wish.informed { sim.context(*key).0 } else { Bytes::new() }).collect();
         let Some(link) = sim.links.get_mut(&target) else { return };
         let mut out = Vec::new();
         let sent = encode(&mut link.session, &wish, &operations, contexts, &mut out);
@@ -117,7 +114,8 @@ impl World {
     }
 
     fn begin_operation(&mut self, client: usize, wish: &Wish, key: Key, kind: Kind) -> OpId {
-        let context = if wish.informed && kind != Kind::Get { self.clients[client].context(key).1 } else { Default::default() };
+        let context =
+            if wish.informed && kind != Kind::Get { self.clients[client].context(key).1 } else { Default::default() };
         let started = self.now();
         let id = self.history.begin(Operation {
             client,
@@ -132,7 +130,10 @@ impl World {
             outcome: Outcome::Pending,
         });
         self.trace.note(started, "ask", &[id.0 as u64], || {
-            format!("{id}: client {client} asks {}/{} to {kind:?} {key} with {}", wish.target.0, wish.target.1, wish.required)
+            format!(
+                "{id}: client {client} asks {}/{} to {kind:?} {key} with {}",
+                wish.target.0, wish.target.1, wish.required
+            )
         });
         id
     }
@@ -149,7 +150,9 @@ impl World {
             match link.session.next_completed() {
                 Ok(Some(completed)) => self.answered(client, &completed.tag, completed.answer),
                 Ok(None) => break,
-                Err(error) => return self.broken("wire", format!("client {client} cannot read what {target:?} sent: {error}")),
+                Err(error) => {
+                    return self.broken("wire", format!("client {client} cannot read what {target:?} sent: {error}"));
+                }
             }
         }
         let is_open = self.clients[client].links.get(&target).is_some_and(|link| link.session.welcome().is_some());
@@ -188,7 +191,10 @@ impl World {
                 let seen = self.clients[client].remember(key, get.context.as_bytes());
                 match (writers, seen) {
                     (Some(writers), Some(seen)) => Outcome::Read { writers, seen, receipt: get.receipt },
-                    (None, _) => return self.broken("acknowledged", format!("{id} on {key} shows a value that nobody put there")),
+                    (None, _) => {
+                        return self
+                            .broken("acknowledged", format!("{id} on {key} shows a value that nobody put there"));
+                    }
                     (_, None) => return self.broken("wire", format!("{id} on {key} came with a context that is none")),
                 }
             }
@@ -289,7 +295,11 @@ fn brief(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Pending => "nothing".into(),
         Outcome::Read { writers, seen, receipt } => {
-            format!("found {:?}, seen {seen:?}, {} answered", writers.iter().map(|id| id.0).collect::<Vec<_>>(), receipt.answered)
+            format!(
+                "found {:?}, seen {seen:?}, {} answered",
+                writers.iter().map(|id| id.0).collect::<Vec<_>>(),
+                receipt.answered
+            )
         }
         Outcome::Written { seen, receipt } => format!("written, seen {seen:?}, {} answered", receipt.answered),
         Outcome::Refused(refusal) => format!("refused {refusal:?}"),

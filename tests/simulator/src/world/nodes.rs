@@ -182,7 +182,8 @@ impl World {
             let damage = disk.crash();
             sorted.crash(kept, random);
             self.coverage.met_times(FaultKind::LostBytes, damage.lost + damage.garbled + damage.names_lost);
-            self.coverage.met_times(FaultKind::TornWrite, if damage.lost > 0 { damage.kept } else { 0 } + damage.garbled);
+            self.coverage
+                .met_times(FaultKind::TornWrite, if damage.lost > 0 { damage.kept } else { 0 } + damage.garbled);
         }
         self.break_connections(seat);
     }

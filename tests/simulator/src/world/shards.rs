@@ -92,10 +92,7 @@ impl World {
             output.appended.len() as u64,
         ];
         self.trace.note(now.instant, what, &counts, || {
-            format!(
-                "{}/{}: {} sends, {} replies, {} appends",
-                of.seat, of.shard.0, counts[2], counts[3], counts[4]
-            )
+            format!("{}/{}: {} sends, {} replies, {} appends", of.seat, of.shard.0, counts[2], counts[3], counts[4])
         });
         self.carry_out(of, output);
         self.plan_disk(of);
@@ -246,7 +243,9 @@ impl World {
     pub(super) fn lives(&self, seat: Seat) -> Vec<ShardLife> {
         let node = &self.nodes[seat.0];
         let shards = 0..node.shards.get();
-        shards.map(|shard| ShardLife { seat, life: node.life, shard: rondo_protocol::node::ShardIndex(shard) }).collect()
+        shards
+            .map(|shard| ShardLife { seat, life: node.life, shard: rondo_protocol::node::ShardIndex(shard) })
+            .collect()
     }
 }
 
