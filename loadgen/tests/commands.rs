@@ -62,6 +62,7 @@ fn an_open_loop_keeps_its_rate_and_objectives_decide_the_exit_status() {
     let run = "run --keys 100 --rate 500 --duration 1s --warmup 0s --value-size 32";
     let met = json(&servers[0], &format!("{run} --slo p99=10s --slo errors=0%"), 0);
     assert_eq!(met["done"].as_u64(), Some(500), "{met}");
+    assert_eq!(met["unsent"].as_u64(), Some(0), "{met}");
     let missed = json(&servers[0], &format!("{run} --slo max=1ns"), 1);
     assert_eq!(missed["objectives"][0]["is_met"], Value::from(false));
 }

@@ -162,9 +162,10 @@ impl Worker {
         self.lanes.iter().filter(|lane| lane.session.is_some()).count()
     }
 
-    /// Requests due and not sent.
+    /// Requests due and not sent. What would be due at the end of the window is not sent any more.
     pub(crate) fn backlog(&self, now: u64) -> u64 {
-        self.pacing.as_ref().map_or(0, |pacing| pacing.backlog(now.min(self.plan.window().1)))
+        let (_, end) = self.plan.window();
+        self.pacing.as_ref().map_or(0, |pacing| pacing.backlog(now.min(end - 1)))
     }
 
     /// True when all is sent and answered.
