@@ -134,8 +134,10 @@ impl Shard {
     pub(super) fn judge_reach(&mut self, place: usize) {
         let peer = &mut self.peers.all[place];
         let shards = peer.shards.filter(|shards| {
-            peer.links.len() == usize::from(shards.get())
-                && peer.links.iter().all(|link| link.outbox.socket().is_some())
+            // A peer that came back with fewer shards leaves links over; they do no harm and do not count.
+            let wanted = usize::from(shards.get());
+            let linked = peer.links.iter().take(wanted).filter(|link| link.outbox.socket().is_some()).count();
+            linked == wanted
         });
         if peer.is_up != shards.is_some() {
             peer.is_up = shards.is_some();
