@@ -14,25 +14,64 @@ pub struct Seat(pub usize);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// Nothing passes between the two groups.
-    Partition { left: Vec<Seat>, right: Vec<Seat> },
+    Partition {
+        /// One group.
+        left: Vec<Seat>,
+        /// The other.
+        right: Vec<Seat>,
+    },
     /// Nothing passes from `from` to `to`; the other way is open.
-    OneWay { from: Seat, to: Seat },
+    OneWay {
+        /// Who is not heard.
+        from: Seat,
+        /// By whom.
+        to: Seat,
+    },
     /// The network is whole again.
     Mend,
     /// The power of these nodes fails: what was not synced is lost, kept or garbled, piece by piece.
-    Crash { nodes: Vec<Seat> },
+    Crash {
+        /// Which.
+        nodes: Vec<Seat>,
+    },
     /// These nodes stop in good order.
-    Stop { nodes: Vec<Seat> },
+    Stop {
+        /// Which.
+        nodes: Vec<Seat>,
+    },
     /// These nodes start again, unless they are up.
-    Start { nodes: Vec<Seat> },
+    Start {
+        /// Which.
+        nodes: Vec<Seat>,
+    },
     /// Each disk operation of the node takes this many times as long; 1 is its usual speed.
-    SlowDisk { node: Seat, times: u32 },
+    SlowDisk {
+        /// Whose.
+        node: Seat,
+        /// How many times as long.
+        times: u32,
+    },
     /// The node's wall clock jumps by this many milliseconds, either way.
-    ClockJump { node: Seat, millis: i64 },
+    ClockJump {
+        /// Whose.
+        node: Seat,
+        /// By how much.
+        millis: i64,
+    },
     /// One core of the node does nothing for a while.
-    Stall { node: Seat, shard: u16, time: Duration },
+    Stall {
+        /// Whose.
+        node: Seat,
+        /// Which of its cores.
+        shard: u16,
+        /// How long.
+        time: Duration,
+    },
     /// All client connections of the node break.
-    Disconnect { node: Seat },
+    Disconnect {
+        /// Whose.
+        node: Seat,
+    },
 }
 
 /// The kinds of misfortune that a run must show to have met.

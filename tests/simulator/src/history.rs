@@ -32,7 +32,10 @@ pub enum Kind {
     /// Read.
     Get,
     /// Write a value of this many bytes.
-    Put { value_bytes: usize },
+    Put {
+        /// How many, at least 8: the value names its writer.
+        value_bytes: usize,
+    },
     /// Delete.
     Delete,
 }
@@ -68,9 +71,21 @@ pub enum Outcome {
     /// Nothing yet.
     Pending,
     /// A get was answered: who wrote the values, and what its context covers.
-    Read { writers: Vec<OpId>, seen: VersionVector, receipt: Receipt },
+    Read {
+        /// Whose values were found.
+        writers: Vec<OpId>,
+        /// What the context covers.
+        seen: VersionVector,
+        /// How the answer came about.
+        receipt: Receipt,
+    },
     /// A put or delete is durable.
-    Written { seen: VersionVector, receipt: Receipt },
+    Written {
+        /// What the context covers.
+        seen: VersionVector,
+        /// How the answer came about.
+        receipt: Receipt,
+    },
     /// Nothing happened.
     Refused(Option<Refusal>),
     /// It may or may not have happened.

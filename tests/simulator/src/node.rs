@@ -58,9 +58,19 @@ pub enum NodeState {
     /// Nothing.
     Down,
     /// The shards are finding out what they hold.
-    Recovering { recoveries: Vec<Recovery>, ready: Vec<Option<Shard>> },
+    Recovering {
+        /// One for each shard.
+        recoveries: Vec<Recovery>,
+        /// The shards that know already.
+        ready: Vec<Option<Shard>>,
+    },
     /// It serves.
-    Serving { shards: Vec<Shard>, stopping: bool },
+    Serving {
+        /// Its cores.
+        shards: Vec<Shard>,
+        /// Is it on its way down, in good order?
+        stopping: bool,
+    },
 }
 
 /// The durable identity, as the data directory keeps it.

@@ -30,11 +30,24 @@ pub enum Bug {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Hunt {
     /// A checker found it in the last of so many seeds.
-    Caught { seeds: u64, violation: Violation },
+    Caught {
+        /// How many were tried.
+        seeds: u64,
+        /// What was found.
+        violation: Violation,
+    },
     /// No checker did.
-    Escaped { seeds: u64 },
+    Escaped {
+        /// How many were tried.
+        seeds: u64,
+    },
     /// A checker complained without the bug.
-    FalseAlarm { seed: u64, violation: Violation },
+    FalseAlarm {
+        /// The run.
+        seed: u64,
+        /// The complaint.
+        violation: Violation,
+    },
 }
 
 impl Bug {

@@ -26,7 +26,7 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         let result = self.state[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = self.state[1] << 17;
         self.state[2] ^= self.state[0];
@@ -41,7 +41,7 @@ impl Random {
     /// A number from 0 to `bound` - 1. `bound` must not be 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "nothing is below 0");
-        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
+        ((u128::from(self.draw()) * u128::from(bound)) >> 64) as u64
     }
 
     /// A place in something of `count` places, of which there must be at least one.
@@ -72,7 +72,7 @@ impl Random {
 
     /// A deck of its own for one part of the simulation.
     pub fn fork(&mut self) -> Random {
-        Random::from_seed(self.next())
+        Random::from_seed(self.draw())
     }
 }
 
@@ -90,13 +90,13 @@ mod tests {
     #[test]
     fn one_seed_draws_the_same_cards_twice() {
         let (mut first, mut second) = (Random::from_seed(7), Random::from_seed(7));
-        assert!((0..100).all(|_| first.next() == second.next()));
+        assert!((0..100).all(|_| first.draw() == second.draw()));
     }
 
     #[test]
     fn neighbouring_seeds_have_nothing_in_common() {
         let (mut first, mut second) = (Random::from_seed(7), Random::from_seed(8));
-        assert!((0..100).all(|_| first.next() != second.next()));
+        assert!((0..100).all(|_| first.draw() != second.draw()));
     }
 
     #[test]
@@ -111,6 +111,6 @@ mod tests {
     fn what_never_happens_draws_no_card() {
         let (mut first, mut second) = (Random::from_seed(7), Random::from_seed(7));
         assert!(!first.happens(Permille(0)));
-        assert_eq!(first.next(), second.next());
+        assert_eq!(first.draw(), second.draw());
     }
 }

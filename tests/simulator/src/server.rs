@@ -49,11 +49,24 @@ pub struct ServerEnd {
 #[derive(Debug)]
 pub enum Incoming {
     /// The first words.
-    Hello { request_id: u32, hello: ClientHello },
+    Hello {
+        /// To be repeated in the answer.
+        request_id: u32,
+        /// What was said.
+        hello: ClientHello,
+    },
     /// What does the cluster look like?
-    Topology { request_id: u32 },
+    Topology {
+        /// To be repeated in the answer.
+        request_id: u32,
+    },
     /// To be answered to `origin`.
-    Request { origin: Origin, request: DataRequest },
+    Request {
+        /// Where the reply goes.
+        origin: Origin,
+        /// What is asked.
+        request: DataRequest,
+    },
 }
 
 impl ServerEnd {

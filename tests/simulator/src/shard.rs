@@ -270,10 +270,10 @@ impl Shard {
 
     /// Gives the log and the companion what waits for them, and begins what was given.
     fn go_on(&mut self, output: &mut Output) {
-        if self.store.checkpoint_due() {
-            if let Some(table) = self.store.freeze() {
-                output.companion_woke |= self.companion.ask(CompanionRequest::Checkpoint(table));
-            }
+        if self.store.checkpoint_due()
+            && let Some(table) = self.store.freeze()
+        {
+            output.companion_woke |= self.companion.ask(CompanionRequest::Checkpoint(table));
         }
         if self.log.is_idle() {
             if let Some(table) = self.applied.take() {

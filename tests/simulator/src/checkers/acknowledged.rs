@@ -5,6 +5,8 @@
 //! covers the write's dot (whether the value should still be there is the `siblings` checker's question), and in the
 //! last-write-wins keyspace, that the version it shows has the same dot or a greater one.
 //!
+//! A write that was refused, on the other hand, never happened: no replica ever logs it.
+//!
 //! The reads of the end, from every node after healing, wait for all replicas, so they meet every acknowledged write.
 
 use rondo_protocol::causality::{Dot, VersionVector};
@@ -23,6 +25,7 @@ pub fn check(evidence: &Evidence<'_>) -> Result<(), Violation> {
             check_read(evidence, id, read, seen, &writes)?;
         }
         check_receipts(evidence, key)?;
+        check_refused(evidence, key)?;
     }
     Ok(())
 }
@@ -80,6 +83,18 @@ fn check_receipts(evidence: &Evidence<'_>, key: Key) -> Result<(), Violation> {
                 "{id} on {key} wanted {} of {} and got {receipt:?}",
                 operation.required, operation.replicas
             )));
+        }
+    }
+    Ok(())
+}
+
+// "Refused" says that nothing happened and nothing will: no replica ever logs such a write.
+fn check_refused(evidence: &Evidence<'_>, key: Key) -> Result<(), Violation> {
+    let refused =
+        evidence.history.of_key(key).filter(|(_, operation)| matches!(operation.outcome, Outcome::Refused(_)));
+    for (id, operation) in refused {
+        if let Some(dot) = dot_of(evidence, key, id) {
+            return Err(broken(format!("{id} on {key} was refused ({:?}) and happened ({dot:?})", operation.outcome)));
         }
     }
     Ok(())

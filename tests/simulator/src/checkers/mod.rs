@@ -10,6 +10,8 @@ pub mod limits;
 pub mod liveness;
 pub mod lww;
 pub mod siblings;
+#[cfg(test)]
+mod tests;
 
 use core::fmt;
 

@@ -81,7 +81,7 @@ impl World {
         let mut hello = Vec::new();
         let session = Session::open(IN_FLIGHT_MAX, Some(ShardIndex(target.1)), "simulated", &mut hello);
         let now = self.now();
-        let last_to_server = self.from_client((connection, target.0, life), hello, now);
+        let last_to_server = self.send_to_server((connection, target.0, life), hello, now);
         self.clients[client].links.insert(target, ClientLink { connection, life, session, last_to_server });
         true
     }
@@ -106,7 +106,7 @@ impl World {
         let (connection, life, last) = (link.connection, link.life, link.last_to_server);
         let until = now + wish.options.timeout + GRACE;
         sim.waiting = Some(Waiting { target, request: sent, operations, until });
-        let last = self.from_client((connection, target.0, life), out, last);
+        let last = self.send_to_server((connection, target.0, life), out, last);
         if let Some(link) = self.clients[client].links.get_mut(&target) {
             link.last_to_server = last;
         }
@@ -139,7 +139,7 @@ impl World {
     }
 
     /// A node's bytes reach a client, or its connection broke.
-    pub(super) fn to_client(&mut self, client: usize, target: Target, connection: u64, bytes: Option<Bytes>) {
+    pub(super) fn arrive_at_client(&mut self, client: usize, target: Target, connection: u64, bytes: Option<Bytes>) {
         let link = self.clients[client].links.get_mut(&target);
         let Some(link) = link.filter(|link| link.connection == connection) else { return };
         let Some(bytes) = bytes else { return self.lose_link(client, target) };

@@ -167,10 +167,12 @@ impl World {
             Occurrence::Fault(fault) => self.suffer(&fault),
             Occurrence::Look { from, to } => self.look(from, to),
             Occurrence::Drained { seat, life } => self.stop_if_drained(seat, life),
-            Occurrence::ToServer { connection, seat, life, bytes } => self.to_server(connection, seat, life, &bytes),
+            Occurrence::ToServer { connection, seat, life, bytes } => {
+                self.arrive_at_server(connection, seat, life, &bytes)
+            }
             Occurrence::Reply { from, origin, reply } => self.reply(from, origin, reply),
             Occurrence::ToClient { client, target, connection, bytes } => {
-                self.to_client(client, target, connection, bytes);
+                self.arrive_at_client(client, target, connection, bytes);
             }
             Occurrence::Wake { client, waking } => self.wake(client, waking),
             Occurrence::Resume { of } => self.resume(of),

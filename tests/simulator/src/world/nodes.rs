@@ -104,7 +104,7 @@ impl World {
     /// Starts a machine, unless it runs.
     pub(super) fn start(&mut self, seat: Seat) {
         let instant = self.now();
-        let salt = self.random.next();
+        let salt = self.random.draw();
         let node = &mut self.nodes[seat.0];
         if !node.is_down() {
             return;

@@ -29,7 +29,7 @@ impl World {
     }
 
     /// A client's bytes reach the node.
-    pub(super) fn to_server(&mut self, number: u64, seat: Seat, life: u64, bytes: &[u8]) {
+    pub(super) fn arrive_at_server(&mut self, number: u64, seat: Seat, life: u64, bytes: &[u8]) {
         let node = &mut self.nodes[seat.0];
         if node.serving() != Some(life) {
             return;
@@ -37,7 +37,7 @@ impl World {
         let Some(end) = node.connections.get_mut(&number) else { return };
         let (mut incoming, mut out) = (Vec::new(), Vec::new());
         let outcome = end.connection.receive(bytes, &mut incoming, &mut out);
-        self.to_wire(seat, number, out);
+        self.send_to_client(seat, number, out);
         for message in incoming {
             self.take_in(seat, number, message);
         }
@@ -52,7 +52,7 @@ impl World {
             Incoming::Topology { request_id } => {
                 let mut out = Vec::new();
                 self.topology(seat).encode(request_id, &mut out);
-                self.to_wire(seat, number, out);
+                self.send_to_client(seat, number, out);
             }
             Incoming::Request { origin, request } => {
                 let shard = self.cluster.owning_shard(seat, request.key());
@@ -86,7 +86,7 @@ impl World {
         };
         let mut out = Vec::new();
         welcome.encode(request_id, &mut out);
-        self.to_wire(seat, number, out);
+        self.send_to_client(seat, number, out);
     }
 
     fn topology(&self, seat: Seat) -> TopologyReply {
@@ -110,11 +110,11 @@ impl World {
         let Some(end) = node.connections.get_mut(&number) else { return };
         let mut out = Vec::new();
         end.connection.reply(origin, reply, &mut out);
-        self.to_wire(from.seat, number, out);
+        self.send_to_client(from.seat, number, out);
     }
 
     /// Puts a node's bytes on their way to the client.
-    fn to_wire(&mut self, seat: Seat, number: u64, bytes: Vec<u8>) {
+    fn send_to_client(&mut self, seat: Seat, number: u64, bytes: Vec<u8>) {
         if bytes.is_empty() {
             return;
         }
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// Puts a client's bytes on their way to the node; says when the last of them arrives.
-    pub(super) fn from_client(
+    pub(super) fn send_to_server(
         &mut self,
         (number, seat, life): (u64, Seat, u64),
         bytes: Vec<u8>,
