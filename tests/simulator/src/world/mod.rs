@@ -1,9 +1,10 @@
 //! The world: everything that exists in a run, and the one loop that lets things happen to it.
 //!
 //! Think of a stage with one actor at a time. The loop takes the next planned thing off the schedule, whoever it concerns
-//! acts, and what follows is planned. [`nodes`] starts, stops and breaks machines, [`shards`] lets cores act,
-//! [`traffic`] carries client bytes, and [`clients`] asks.
+//! acts, and what follows is planned. `nodes` starts, stops and breaks machines, `shards` lets cores act,
+//! `traffic` carries client bytes, `clients` asks, and `answers` writes down what came of it.
 
+mod answers;
 mod clients;
 mod nodes;
 mod shards;
