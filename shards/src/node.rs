@@ -18,7 +18,7 @@ use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::metrics::Publisher;
 use crate::net::Door;
 use crate::preflight::{connections_max, preflight};
-use crate::runtime::{self, Pacemaker};
+use crate::runtime::{Executor, Pacemaker};
 use crate::start_error::{ShardFailure, StartError};
 use crate::status::Phase;
 use crate::watch::ShardWatch;
@@ -195,10 +195,10 @@ impl Node {
     ) -> Result<JoinHandle<bool>, StartError> {
         let name = format!("shard-{}", shard.0);
         let core = self.cores[usize::from(shard.0)];
-        let executor = runtime::spawn_executor(&name, core, move || run_shard(parts)).map_err(StartError::Thread)?;
+        let executor = Executor::spawn(&name, core, move || run_shard(parts)).map_err(StartError::Thread)?;
         let life = Arc::clone(&self.life);
         let watch = move || {
-            let ended = executor.join().map_err(|error| error.to_string());
+            let ended = executor.join();
             if !life.is_stopping.load(Ordering::Acquire) {
                 life.has_failed.store(true, Ordering::Release);
                 let reason = ended.as_ref().err().cloned().unwrap_or_else(|| "it returned".to_owned());

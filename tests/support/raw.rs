@@ -82,7 +82,10 @@ pub fn get_frame(id: u32, key: &str) -> Vec<u8> {
 /// The frame of a put.
 pub fn put_frame(id: u32, key: &str, value: &[u8]) -> Vec<u8> {
     let value = Bytes::copy_from_slice(value);
-    frame_of(id, DataRequest::Put { key: key_of(key), options: RequestOptions::default(), context: Bytes::new(), value })
+    frame_of(
+        id,
+        DataRequest::Put { key: key_of(key), options: RequestOptions::default(), context: Bytes::new(), value },
+    )
 }
 
 fn key_of(key: &str) -> ObjectKey {

@@ -4,6 +4,7 @@
 //! the compiler cannot check is in [`raw`], line by line.
 
 mod dma;
+mod executor;
 mod listener;
 mod notify;
 mod pacemaker;
@@ -12,44 +13,14 @@ mod stream;
 
 use core::future::Future;
 use core::time::Duration;
-use std::io;
-
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 pub(crate) use dma::GlommioDisk;
+pub(crate) use executor::Executor;
 pub(crate) use listener::Listener;
 pub(crate) use notify::Notify;
 pub(crate) use pacemaker::Pacemaker;
 pub(crate) use raw::probe_io_uring;
 pub(crate) use stream::Stream;
-
-/// Memory that each executor registers with io_uring: the least that glommio takes, since only the log writes through it.
-const IO_MEMORY_BYTES: usize = 1 << 20;
-/// Entries of each of an executor's rings.
-const RING_DEPTH: usize = 256;
-/// How long a task may run before the others are looked after. Sound only beside the [`Pacemaker`].
-const PREEMPT_AFTER: Duration = Duration::from_millis(1);
-
-/// Starts an executor on a thread of its own, pinned to `core` if there is one, and runs the future that `main` makes.
-pub(crate) fn spawn_executor<M, F>(
-    name: &str,
-    core: Option<usize>,
-    main: M,
-) -> io::Result<ExecutorJoinHandle<F::Output>>
-where
-    M: FnOnce() -> F + Send + 'static,
-    F: Future + 'static,
-    F::Output: Send + 'static,
-{
-    let placement = core.map_or(Placement::Unbound, Placement::Fixed);
-    LocalExecutorBuilder::new(placement)
-        .name(name)
-        .io_memory(IO_MEMORY_BYTES)
-        .ring_depth(RING_DEPTH)
-        .preempt_timer(PREEMPT_AFTER)
-        .spawn(main)
-        .map_err(io::Error::from)
-}
 
 /// Starts a task that lives as long as its executor (or until it returns). It is polled once before this returns, so
 /// the caller must hold no borrow that the task wants.

@@ -1,4 +1,4 @@
-//! What the compiler cannot check: descriptors as numbers, and one system call.
+//! What the compiler cannot check: descriptors as numbers, and two system calls.
 //!
 //! Each function is safe to call; why it is sound stands beside its `unsafe` line.
 
@@ -44,6 +44,14 @@ pub(crate) fn probe_io_uring() -> io::Result<()> {
     // SAFETY: the kernel has just opened this descriptor for us and nobody else knows of it.
     drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
     Ok(())
+}
+
+/// Sends `signal` to a thread of this process; nothing happens if it has ended.
+pub(super) fn nudge(thread: rustix::thread::Pid, signal: i32) {
+    let process = rustix::process::getpid();
+    // SAFETY: tgkill(int, int, int) touches no memory of ours. The signal has a handler that only sets a flag, so whichever
+    // thread of this process gets it (the number may have been given again) goes on as before.
+    unsafe { libc::syscall(libc::SYS_tgkill, process.as_raw_nonzero().get(), thread.as_raw_nonzero().get(), signal) };
 }
 
 const _: () = assert!(size_of::<[u64; 15]>() == 120);
