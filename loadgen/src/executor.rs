@@ -9,6 +9,7 @@ use core::time::Duration;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 use rondo_client::Routing;
 
 use crate::lane::Shared;
-use crate::limits::{PACE, REPORTS_MAX, SLEEP_MIN, TICK};
+use crate::limits::{BEGIN_ATTEMPTS, BEGIN_WITHIN, PACE, REPORTS_MAX, SLEEP_MIN, TICK};
 use crate::plan::Plan;
 use crate::tally::Tally;
 use crate::worker::Worker;
@@ -72,23 +73,67 @@ impl Threads {
         let (start, wakers) = (Start::default(), Wakers::default());
         for thread in 0..plan.threads {
             let placement = cpus.get(thread).map_or(Placement::Unbound, |cpu| Placement::Fixed(*cpu));
-            let (plan, routing, sender) = (plan.clone(), routing.clone(), sender.clone());
-            let (start, wakers) = (start.clone(), wakers.clone());
-            LocalExecutorBuilder::new(placement)
-                .name(&format!("load-{thread}"))
-                .io_memory(1 << 20)
-                .preempt_timer(Duration::from_millis(1))
-                .spawn(move || async move {
-                    take_heart(&wakers);
-                    let worker = Worker::new(plan, thread, routing);
-                    let shared = Shared { worker: RefCell::new(worker), started_at: Cell::new(None) };
-                    work(Rc::new(shared), &sender, &start).await;
-                    pending::<()>().await;
-                })
-                .map_err(|error| io::Error::other(format!("an executor could not be started: {error}")))?;
+            let job = Job {
+                plan: plan.clone(),
+                routing: routing.clone(),
+                reports: sender.clone(),
+                start: start.clone(),
+                wakers: wakers.clone(),
+                thread,
+            };
+            job.begin(placement)?;
         }
         thread::Builder::new().name("pacemaker".to_owned()).spawn(move || keep_pace(&wakers))?;
         Ok(Threads { reports, start })
+    }
+}
+
+/// What one thread is to do.
+#[derive(Clone)]
+struct Job {
+    plan: Arc<Plan>,
+    routing: Arc<Routing>,
+    reports: flume::Sender<Report>,
+    start: Start,
+    wakers: Wakers,
+    thread: usize,
+}
+
+impl Job {
+    /// Starts an executor for it, and returns when it has begun.
+    ///
+    /// An executor can be parked before its first task has run, and then the pacemaker knows no task to wake. Nothing is
+    /// lost with it: another one is started, and whichever begins first does the work.
+    fn begin(self, placement: Placement) -> io::Result<()> {
+        let is_taken = Arc::new(AtomicBool::new(false));
+        let (begun, begins) = flume::bounded(BEGIN_ATTEMPTS);
+        for _ in 0..BEGIN_ATTEMPTS {
+            let (job, is_taken, begun) = (self.clone(), is_taken.clone(), begun.clone());
+            LocalExecutorBuilder::new(placement.clone())
+                .name(&format!("load-{}", self.thread))
+                .io_memory(1 << 20)
+                .preempt_timer(Duration::from_millis(1))
+                .spawn(move || async move {
+                    if !is_taken.swap(true, Ordering::AcqRel) {
+                        // There is room for the word of each attempt.
+                        let _ = begun.send(());
+                        job.run().await;
+                    }
+                    pending::<()>().await;
+                })
+                .map_err(|error| io::Error::other(format!("an executor could not be started: {error}")))?;
+            if begins.recv_timeout(BEGIN_WITHIN).is_ok() {
+                return Ok(());
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "no executor began to run"))
+    }
+
+    async fn run(self) {
+        take_heart(&self.wakers);
+        let worker = Worker::new(self.plan, self.thread, self.routing);
+        let shared = Shared { worker: RefCell::new(worker), started_at: Cell::new(None) };
+        work(Rc::new(shared), &self.reports, &self.start).await;
     }
 }
 

@@ -28,3 +28,8 @@ pub(crate) const REPORTS_MAX: usize = 1024;
 pub(crate) const BAD_KEYS_SHOWN: usize = 20;
 /// How long a thread may be silent at the end before the run is given up: longer than any timeout and retry.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(120);
+
+/// Executors that are started for one thread before it is given up.
+pub(crate) const BEGIN_ATTEMPTS: usize = 5;
+/// How long one of them may take to run its first task: many times what it needs.
+pub(crate) const BEGIN_WITHIN: Duration = Duration::from_secs(1);

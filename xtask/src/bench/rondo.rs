@@ -90,7 +90,7 @@ pub fn measure_three_nodes(options: &BenchOptions, report: &mut Report) -> Resul
 fn fill(cluster: &Cluster) -> Result<(), String> {
     let output = Command::new(release("rondo-loadgen"))
         .args(["load", "--addr", &cluster.addresses(), "--keys", &HOT_KEYS.to_string()])
-        .args(["--value-bytes", &VALUE_BYTES.to_string()])
+        .args(["--value-size", &VALUE_BYTES.to_string()])
         .output()
         .map_err(|error| format!("cannot start rondo-loadgen: {error}"))?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
@@ -100,12 +100,12 @@ fn measure(cluster: &Cluster, options: &BenchOptions, report: &mut Report, case:
     say(&format!("{}, depth {}", case.name, case.depth));
     let mut command = Command::new(release("rondo-loadgen"));
     command
-        .args(["run", "--addr", &cluster.addresses(), "--threads", "1"])
+        .args(["run", "--addr", &cluster.addresses(), "--threads", "1", "--cpus", "1", "--quiet"])
         .args(["--connections", &case.connections.to_string(), "--depth", &case.depth.to_string()])
-        .args(["--read-share", case.read_share, "--keys", &case.keys.to_string()])
-        .args(["--value-bytes", &VALUE_BYTES.to_string()])
+        .args(["--reads", case.read_share, "--keys", &case.keys.to_string()])
+        .args(["--value-size", &VALUE_BYTES.to_string()])
         .args(["--r", case.level, "--w", case.level, "--n", case.replicas])
-        .args(["--duration", &format!("{}s", options.duration().as_secs()), "--warm-up", "1s", "--json", "-"])
+        .args(["--duration", &format!("{}s", options.duration().as_secs()), "--warmup", "1s", "--json", "-"])
         .stderr(Stdio::piped());
     for node in &cluster.nodes {
         command.args(["--server-pid", &node.pid().to_string()]);
@@ -129,7 +129,7 @@ fn figure(case: &Case, result: &Value) -> Result<Figure, String> {
         case: case.name.to_owned(),
         depth: case.depth,
         cpu_micros,
-        operations: latency["count"].as_u64().unwrap_or(0),
+        operations: latency["done"].as_u64().unwrap_or(0),
         p50_micros: latency["p50_micros"].as_f64(),
         p99_micros: latency["p99_micros"].as_f64(),
         budget_micros: case.budget_micros,
