@@ -1,7 +1,7 @@
 //! One core's brain: routes each event to the flow it belongs to, and holds no opinions of its own.
 //!
 //! A get, a put, a forward, a peer's fetch and a peer's version are flights, each in its own file; they share the
-//! [`Turn`]. What is here only finds the flight that an event is about, and ends it when its step settled it.
+//! `Turn`. What is here only finds the flight that an event is about, and ends it when its step settled it.
 
 use std::sync::Arc;
 

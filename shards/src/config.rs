@@ -1,7 +1,7 @@
 //! What a node must be told before it starts.
 //!
 //! Plain values, already checked for syntax by whoever read them (flags, a file, a test). What only the machine can
-//! say, such as whether a port is free, is the work of [`crate::preflight`].
+//! say, such as whether a port is free, is the work of [`preflight`](crate::preflight()).
 
 use core::num::NonZeroU16;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! What a node was told to be: file and flags, merged, checked, with a default for everything that can have one.
 //!
-//! The way of a setting: [`flags`] or [`file`] say it, [`resolve`] decides which counts and whether it fits with the
+//! The way of a setting: [`flags`] or [`mod@file`] say it, [`resolve`] decides which counts and whether it fits with the
 //! others, [`Settings`] holds the outcome. Whether the machine allows it (ports, io_uring) is asked later, at the start.
 
 mod checks;

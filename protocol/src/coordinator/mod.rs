@@ -1,7 +1,7 @@
 //! Requests in flight: what a core does for the one who asked, until it has an answer.
 //!
 //! Each kind of request is a file with its states drawn on top; what all share stands in `turn`. A request comes to a
-//! [`plan`] first (which replicas, how many, until when), and whatever can be refused is refused there, before any work.
+//! `plan` first (which replicas, how many, until when), and whatever can be refused is refused there, before any work.
 
 pub(crate) mod awaken;
 pub mod batch;
