@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rondo_protocol::wire::client_reply::{ClientReply, DataAnswer};
 use support::raw::{RawClient, get_frame, put_frame};
-use support::{TestCluster, eventually, http_get};
+use support::{TestCluster, eventually, http_get, skip};
 
 /// A well-behaved client still gets its answers.
 fn assert_still_serves(cluster: &mut TestCluster) {
@@ -140,7 +140,7 @@ fn a_client_in_python_written_from_the_specification_alone_works() {
     let output = match output {
         Ok(output) => output,
         Err(error) => {
-            println!("SKIPPED python client: python3 cannot be started: {error}");
+            skip(&format!("the Python client: python3 cannot be started: {error}"));
             return;
         }
     };
