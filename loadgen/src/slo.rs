@@ -52,7 +52,7 @@ impl Slo {
     pub(crate) fn judge(&self, tally: &Tally) -> Verdict {
         let (found, is_met) = match *self {
             Slo::Errors { share_max } => match tally.error_share() {
-                Some(share) => (format!("{}%", share * 100.0), share <= share_max),
+                Some(share) => (format!("{:.3}%", share * 100.0), share <= share_max),
                 None => ("nothing was measured".to_owned(), false),
             },
             Slo::Latency { kind, quantile, max } => match tally.latency(kind, quantile) {
