@@ -3,10 +3,11 @@
 //! Every shard is recovered on a thread of its own, all at once, because a large store takes seconds to open. The threads
 //! are not pinned: those that the sorted stores start inherit where they may run.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::node::ShardIndex;
 use rondo_storage::node_dir::NodeDirOptions;
@@ -18,6 +19,7 @@ use rondo_storage::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::NodeConfig;
+use crate::limits::{PORT_FREE_WITHIN, PORT_LOOK_INTERVAL};
 use crate::start_error::StartError;
 
 /// Connections that the kernel keeps for us while we are busy.
@@ -98,13 +100,32 @@ pub(crate) fn directory_options(config: &NodeConfig, cluster_id: u64) -> NodeDir
 /// Listens without `SO_REUSEPORT`: a second node on the port must fail, not share it.
 pub(crate) fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let listen = || {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
-        let listener = TcpListener::from(socket);
+        let listener = TcpListener::from(bind_patiently(address)?);
         let bound = listener.local_addr()?;
         Ok((listener, bound))
     };
     listen().map_err(|error| StartError::Listen { address, error })
+}
+
+/// Binds `address`; where it is taken, tries again for [`PORT_FREE_WITHIN`]. The kernel takes a node's rings apart after
+/// the node has ended, and until then their accept holds the port: a node started at once after a `kill -9` meets that.
+pub(crate) fn bind_patiently(address: SocketAddr) -> io::Result<Socket> {
+    let until = Instant::now() + PORT_FREE_WITHIN;
+    loop {
+        match bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                thread::sleep(PORT_LOOK_INTERVAL);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    // Only listening shows that nobody else does.
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }

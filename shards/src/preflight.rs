@@ -1,9 +1,10 @@
 //! What the machine must allow, asked before anything is touched.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::boot::bind_patiently;
 use crate::config::NodeConfig;
 use crate::limits::{DESCRIPTORS_BESIDE_CONNECTIONS, MEMORY_LOCKED_BYTES_MIN};
 use crate::runtime;
@@ -125,6 +126,6 @@ fn raise(resource: Resource, wanted: u64) -> u64 {
 
 fn check_port(purpose: &'static str, address: SocketAddr) -> Result<(), PreflightError> {
     // Bound without SO_REUSEPORT: a socket that shares its port would let a second node in unseen.
-    let probe = TcpListener::bind(address).map(drop);
+    let probe = bind_patiently(address).map(drop);
     probe.map_err(|error| PreflightError::Port { purpose, address, error })
 }

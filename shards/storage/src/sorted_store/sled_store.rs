@@ -18,11 +18,17 @@ use std::fs::{self, File};
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Longest value that sled keeps in its own file for certain.
 const CHUNK_BYTES: usize = 4096;
 /// How often sled writes back on its own; its garbage collection runs only then.
 const FLUSH_EVERY_MS: u64 = 200;
+/// How long opening waits for sled's lock.
+const LOCK_FREE_WITHIN: Duration = Duration::from_secs(3);
+/// Time between two tries.
+const LOCK_LOOK_INTERVAL: Duration = Duration::from_millis(25);
 
 /// How to open a sled store.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,6 +52,20 @@ pub struct SledStore {
     blobs_synced: HashSet<OsString>,
 }
 
+/// Opens; where the lock is held, tries again for [`LOCK_FREE_WITHIN`]: the threads of a store that was closed in this
+/// process let go of it a moment later.
+fn open_patiently(config: &sled::Config) -> sled::Result<sled::Db> {
+    let until = Instant::now() + LOCK_FREE_WITHIN;
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("acquire lock") && Instant::now() < until => {
+                thread::sleep(LOCK_LOOK_INTERVAL);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 impl SledStore {
     /// Opens or creates. Blocks, for seconds if the store is large; call it from a thread that is not pinned, because
     /// sled's own threads inherit its affinity.
@@ -60,7 +80,7 @@ impl SledStore {
             .flush_every_ms(Some(FLUSH_EVERY_MS))
             .use_compression(false);
         // sled panics where others return an error; at the start that must not take the node's other shards along unexplained.
-        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| sled_config.open()));
+        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| open_patiently(&sled_config)));
         let db = opened.map_err(|_| failed("it panicked while opening; its files are damaged".to_owned()))?;
         let db = db.map_err(|error| failed(error.to_string()))?;
         let tree = |name: &str| db.open_tree(name).map_err(|error| failed(error.to_string()));
@@ -72,6 +92,11 @@ impl SledStore {
             sync_dir(parent).map_err(|error| store.failed(error))?;
         }
         Ok(store)
+    }
+
+    /// Pieces of long objects in it. Walks all of them: for tests and tools.
+    pub fn chunks_stored(&self) -> usize {
+        self.chunks.len()
     }
 
     fn failed(&self, error: impl core::fmt::Display) -> SortedStoreError {
