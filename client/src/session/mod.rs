@@ -16,7 +16,7 @@
 //! assert!(!out.is_empty(), "the hello is to be sent first");
 //!
 //! // Until the welcome has come, requests are not taken.
-//! let key = ObjectKey::new(b"default", b"greeting").unwrap();
+//! let key = ObjectKey::new(b"default", b"greeting").expect("a short key");
 //! let get = DataRequest::Get { key, options: RequestOptions::default() };
 //! assert!(session.request(&get, "who waits", &mut out).is_err());
 //! ```
