@@ -74,8 +74,8 @@ impl Shard {
                 answers.into_iter().for_each(|answer| self.take_cold(answer));
                 false
             }
-            CompanionAnswer::Applied(table) => {
-                self.checkpoint.applied = Some(table);
+            CompanionAnswer::Applied { table, generation } => {
+                self.checkpoint.applied = Some((table, generation));
                 self.commit_bell.ring();
                 false
             }

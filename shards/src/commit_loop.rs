@@ -21,7 +21,7 @@ pub(crate) struct Checkpoint {
     /// To be given to the companion, whose queue was full.
     pub(crate) wanted: Option<Arc<FrozenTable>>,
     /// Durable in the sorted store; the manifest comes next.
-    pub(crate) applied: Option<Arc<FrozenTable>>,
+    pub(crate) applied: Option<(Arc<FrozenTable>, u32)>,
     /// When the last one was finished (or the shard began).
     pub(crate) finished_at: Instant,
     /// The companion answers nothing more.
@@ -62,8 +62,8 @@ async fn commit_one(shard: &SharedShard, log: &mut Log) -> bool {
 }
 
 async fn finish_one(shard: &SharedShard, log: &mut Log) -> bool {
-    let Some(table) = shard.with(|shard| shard.checkpoint.applied.take()) else { return false };
-    let finished = finish_checkpoint(&mut log.writer, &mut log.manifest, &table).await;
+    let Some((table, generation)) = shard.with(|shard| shard.checkpoint.applied.take()) else { return false };
+    let finished = finish_checkpoint(&mut log.writer, &mut log.manifest, &table, generation).await;
     shard.turn(|shard| match finished {
         Ok(()) => shard.take_checkpointed(&table),
         Err(error) => shard.fail_checkpoint(&error),

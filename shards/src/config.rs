@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use rondo_protocol::ring::VNodeBits;
 use rondo_protocol::view::Keyspace;
+use rondo_storage::Engine;
 
 /// A member of the cluster, as the configuration names it. The list is the same on every node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,6 +56,8 @@ pub struct NodeConfig {
     pub cache_bytes: usize,
     /// The sorted store's own cache, in bytes per shard.
     pub store_cache_bytes: usize,
+    /// What keeps the objects.
+    pub engine: Engine,
     /// Client connections of one shard; beyond it new ones are refused.
     pub connections_max: usize,
 }

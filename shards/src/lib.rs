@@ -29,5 +29,6 @@ pub use config::{NodeConfig, NodeEntry};
 pub use metrics::render_metrics;
 pub use node::{Node, Stopped};
 pub use preflight::{PreflightError, preflight};
+pub use rondo_storage::{Engine, sorted_store::UnknownEngine};
 pub use start_error::{ShardFailure, StartError};
 pub use status::{LinkStatus, NodeStatus, PeerStatus, Phase, ShardStatus, StoreStatus};

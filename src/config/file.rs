@@ -44,6 +44,8 @@ pub(crate) struct ConfigFile {
     pub(crate) cache_mib: Option<Spanned<i64>>,
     /// Memory of the sorted store's own cache, per shard.
     pub(crate) store_cache_mib: Option<Spanned<i64>>,
+    /// `sled` or `lsm`.
+    pub(crate) engine: Option<Spanned<String>>,
     /// Client connections, per shard.
     pub(crate) connections_max: Option<Spanned<i64>>,
     /// How long a stopping node waits for requests in flight.

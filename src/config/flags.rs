@@ -41,6 +41,9 @@ pub(crate) struct ServeFlags {
     /// The cores to pin the shards to [default: the first ones this process may use]
     #[arg(long, value_name = "CORE,…", value_delimiter = ',', allow_negative_numbers = true)]
     pub(crate) cores: Option<Vec<i64>>,
+    /// Where objects are kept: sled or lsm [default: sled]
+    #[arg(long, value_name = "ENGINE")]
+    pub(crate) engine: Option<String>,
     /// How long a stopping node waits for requests in flight, in seconds [default: 20]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) drain_seconds: Option<i64>,

@@ -35,6 +35,7 @@ impl Settings {
         line("memtable-mib", count(node.memtable_bytes >> 20));
         line("cache-mib", count(node.cache_bytes >> 20));
         line("store-cache-mib", count(node.store_cache_bytes >> 20));
+        line("engine", text(&node.engine));
         line("connections-max", count(node.connections_max));
         line("drain-seconds", count(self.drain_limit.as_secs() as usize));
         line("log", text(&self.log));

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rondo_protocol::ring::VNodeBits;
 use rondo_shards::NodeConfig;
+use rondo_shards::{Engine, UnknownEngine};
 
 use super::Settings;
 use super::checks::{check_advertised, check_cores, check_exposure, check_ports, check_ring};
@@ -95,6 +96,7 @@ pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, usable: &[u
             sources.number(|file| file.config.store_cache_mib.as_ref()).as_ref(),
             problems_ref,
         ),
+        engine: sources.engine(problems_ref),
         connections_max: CONNECTIONS_MAX
             .check(sources.number(|file| file.config.connections_max.as_ref()).as_ref(), problems_ref)
             as usize,
@@ -129,6 +131,19 @@ impl Sources<'_> {
             problems.add(&cluster.place, what, remedy);
         }
         cluster.value
+    }
+
+    fn engine(&self, problems: &mut Problems) -> Engine {
+        let said = Sourced::pick("--engine", self.flags.engine.as_ref(), self.file, |file| file.config.engine.as_ref());
+        let Some(said) = said else { return Engine::default() };
+        said.value.parse().unwrap_or_else(|error: UnknownEngine| {
+            problems.add(
+                &said.place,
+                error.to_string(),
+                "sled for reads that fit in memory, lsm for much writing or more data",
+            );
+            Engine::default()
+        })
     }
 
     fn data(&self, problems: &mut Problems) -> PathBuf {

@@ -34,8 +34,17 @@ impl CheckpointJob {
 
     /// Writes the next piece; true when everything is durable in `store`.
     pub fn step(&mut self, store: &mut dyn SortedStore) -> Result<bool, SortedStoreError> {
+        self.step_watched(store, |_| ())
+    }
+
+    /// The same, and shows `watch` the entries of the piece when they are applied.
+    pub fn step_watched(
+        &mut self,
+        store: &mut dyn SortedStore,
+        watch: impl FnOnce(&[SortedEntry<'_>]),
+    ) -> Result<bool, SortedStoreError> {
         if self.written == self.order.len() {
-            store.flush_durable()?;
+            store.flush_durable(self.table.last_lsn())?;
             return Ok(true);
         }
         let mut piece = Vec::with_capacity(CHECKPOINT_PIECE_ENTRIES);
@@ -54,6 +63,7 @@ impl CheckpointJob {
             }
         }
         store.apply(&piece)?;
+        watch(&piece);
         self.written += piece.len();
         Ok(false)
     }
@@ -64,18 +74,20 @@ impl CheckpointJob {
     }
 }
 
-/// Second half of a checkpoint, after the sorted store has `table` durably: replaces the manifest, then removes the
+/// Second half of a checkpoint, after the sorted store of that generation has `table` durably: replaces the manifest, then removes the
 /// segments that are no longer needed. Afterwards call [`crate::ShardStore::checkpointed`].
 pub async fn finish_checkpoint<D: Disk>(
     writer: &mut WalWriter<D>,
     manifest: &mut Manifest,
     table: &FrozenTable,
+    generation: u32,
 ) -> Result<(), StorageError> {
     let first_needed = table.last_lsn().next();
     let next = Manifest {
         upto: table.last_lsn(),
         hlc_bound: manifest.hlc_bound.max(table.hlc_bound()),
         first_segment: writer.first_segment_after(first_needed).unwrap_or(Lsn(0)),
+        store: generation,
         ..manifest.clone()
     };
     next.write(writer.disk()).await?;

@@ -1,21 +1,24 @@
 //! The shard's second pair of hands: a thread that may wait for the sorted store.
 //!
 //! ```text
-//! shard ──Get, Checkpoint, Stop──► [bounded] ──► companion: serve reads, one piece of the checkpoint, serve reads, …
+//! shard ──Get, Checkpoint, Run, Stop──► [bounded] ──► companion: serve reads, one piece of the checkpoint, or one step of a job, …
 //!       ◄──Got, Applied, Failed─── [bounded] ◄──┘
 //! ```
 //! Answers come in the order in which things happened to the store; [`crate::ShardStore::loaded`] relies on it. A panic in
 //! the store is caught and reported like a failure: the shard then refuses writes once its memtable is full.
 
 use crate::checkpoint::CheckpointJob;
-use crate::limits::COMPANION_QUEUE_MAX;
-use crate::sorted_store::{SortedStore, SortedStoreError};
+use crate::limits::{COMPANION_QUEUE_MAX, JOB_REST_TIMES};
+use crate::sorted_store::{SortedStore, SortedStoreError, Stored};
+use crate::store_job::{JobMoment, JobStep, StoreJob};
 use crate::table::FrozenTable;
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// One cold read.
 #[derive(Clone, Debug)]
@@ -32,7 +35,7 @@ pub struct ColdRead {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ColdFound {
     /// The object.
-    Object(Bytes),
+    Object(Stored),
     /// Nothing.
     Absent,
     /// Something, but not what was written.
@@ -55,6 +58,8 @@ pub enum CompanionRequest {
     Get(Vec<ColdRead>),
     /// Write this table and make it durable. One at a time.
     Checkpoint(Arc<FrozenTable>),
+    /// Do this in the background.
+    Run(Box<dyn StoreJob>),
     /// Finish what was asked before, then end.
     Stop,
 }
@@ -65,7 +70,12 @@ pub enum CompanionAnswer {
     /// The outcomes of one `Get`, in its order.
     Got(Vec<ColdAnswer>),
     /// The table is durable in the sorted store: now the manifest, then [`crate::ShardStore::checkpointed`].
-    Applied(Arc<FrozenTable>),
+    Applied {
+        /// The table.
+        table: Arc<FrozenTable>,
+        /// The generation of the store that has it, for the manifest.
+        generation: u32,
+    },
     /// The store failed; the companion has ended and answers nothing more.
     Failed(String),
     /// The companion has ended as asked.
@@ -86,11 +96,12 @@ impl Companion {
     pub fn spawn(
         name: String,
         store: Box<dyn SortedStore>,
+        generation: u32,
         core: Option<core_affinity::CoreId>,
     ) -> io::Result<Companion> {
         let (request_sender, requests) = flume::bounded(COMPANION_QUEUE_MAX);
         let (answer_sender, answers) = flume::bounded(COMPANION_QUEUE_MAX);
-        let mut work = Work { store, requests, answers: answer_sender, job: None };
+        let mut work = Work::new(store, generation, requests, answer_sender);
         let body = move || {
             if let Some(core) = core
                 && !core_affinity::set_for_current(core)
@@ -126,10 +137,42 @@ struct Work {
     store: Box<dyn SortedStore>,
     requests: flume::Receiver<CompanionRequest>,
     answers: flume::Sender<CompanionAnswer>,
-    job: Option<CheckpointJob>,
+    generation: u32,
+    checkpoint: Option<CheckpointJob>,
+    jobs: Jobs,
+}
+
+/// Background work, taking turns.
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Box<dyn StoreJob>>,
+    /// When the next step may be done, so that the jobs keep to their share.
+    next_at: Option<Instant>,
+}
+
+impl Jobs {
+    /// How long until the next step may be done; `None` if there is nothing to do.
+    fn wait(&self) -> Option<Duration> {
+        let next_at = self.next_at.filter(|_| !self.waiting.is_empty());
+        next_at.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn push(&mut self, job: Box<dyn StoreJob>) {
+        self.waiting.push_back(job);
+        self.next_at.get_or_insert_with(Instant::now);
+    }
 }
 
 impl Work {
+    fn new(
+        store: Box<dyn SortedStore>,
+        generation: u32,
+        requests: flume::Receiver<CompanionRequest>,
+        answers: flume::Sender<CompanionAnswer>,
+    ) -> Work {
+        Work { store, requests, answers, generation, checkpoint: None, jobs: Jobs::default() }
+    }
+
     /// The store is not used after a panic, so nobody sees it half changed.
     fn run_guarded(&mut self) {
         let last = match catch_unwind(AssertUnwindSafe(|| self.run())) {
@@ -144,8 +187,16 @@ impl Work {
     fn run(&mut self) -> Result<Ended, SortedStoreError> {
         let mut is_stopping = false;
         loop {
-            let request = if self.job.is_some() || is_stopping {
+            let request = if self.checkpoint.is_some() || is_stopping {
                 self.requests.try_recv().ok()
+            } else if let Some(wait) = self.jobs.wait() {
+                match self.requests.recv_timeout(wait) {
+                    Err(flume::RecvTimeoutError::Timeout) => {
+                        self.step_job();
+                        continue;
+                    }
+                    request => Some(request.unwrap_or(CompanionRequest::Stop)),
+                }
             } else {
                 // An error means that the handle is gone: the same as Stop.
                 Some(self.requests.recv().unwrap_or(CompanionRequest::Stop))
@@ -157,11 +208,12 @@ impl Work {
                     }
                 }
                 Some(CompanionRequest::Checkpoint(table)) => {
-                    assert!(self.job.is_none(), "one checkpoint at a time");
-                    self.job = Some(CheckpointJob::new(table));
+                    assert!(self.checkpoint.is_none(), "one checkpoint at a time");
+                    self.checkpoint = Some(CheckpointJob::new(table));
                 }
+                Some(CompanionRequest::Run(job)) => self.jobs.push(job),
                 Some(CompanionRequest::Stop) => is_stopping = true,
-                None if self.job.is_none() => return Ok(Ended),
+                None if self.checkpoint.is_none() => return Ok(Ended),
                 None => {
                     if self.step()?.is_some() {
                         return Ok(Ended);
@@ -190,12 +242,31 @@ impl Work {
     }
 
     fn step(&mut self) -> Result<Option<Ended>, SortedStoreError> {
-        let Some(job) = &mut self.job else { return Ok(None) };
-        if !job.step(&mut *self.store)? {
+        let Some(checkpoint) = &mut self.checkpoint else { return Ok(None) };
+        let jobs = &mut self.jobs.waiting;
+        if !checkpoint.step_watched(&mut *self.store, |entries| jobs.iter_mut().for_each(|job| job.applied(entries)))? {
             return Ok(None);
         }
-        let table = self.job.take().map(CheckpointJob::into_table).expect("the job was there a line ago");
-        Ok(self.answer(CompanionAnswer::Applied(table)))
+        let table = self.checkpoint.take().map(CheckpointJob::into_table).expect("the checkpoint was there a line ago");
+        Ok(self.answer(CompanionAnswer::Applied { table, generation: self.generation }))
+    }
+
+    /// One step of the job whose turn it is; afterwards the store rests from jobs so long that they keep to their share.
+    fn step_job(&mut self) {
+        let Some(mut job) = self.jobs.waiting.pop_front() else { return };
+        let began = Instant::now();
+        let moment = JobMoment { is_between_checkpoints: self.checkpoint.is_none() };
+        match job.step(&mut *self.store, moment) {
+            JobStep::More => self.jobs.waiting.push_back(job),
+            JobStep::Done => tracing::debug!(job = job.name(), "a background job has ended"),
+            JobStep::Replace { store, generation } => {
+                assert!(moment.is_between_checkpoints, "{} replaced the store amid a checkpoint", job.name());
+                self.store = store;
+                self.generation = generation;
+            }
+        }
+        let ended = Instant::now();
+        self.jobs.next_at = Some(ended + (ended - began) * JOB_REST_TIMES);
     }
 
     fn answer(&self, answer: CompanionAnswer) -> Option<Ended> {
@@ -214,7 +285,7 @@ mod tests {
     use crate::limits::StoreLimits;
     use crate::record::{LogRecord, Lsn};
     use crate::shard_store::ShardStore;
-    use crate::sorted_store::MemorySortedStore;
+    use crate::sorted_store::{KeyPage, MemorySortedStore, PageLimits, ScanPage, StoreSizes};
 
     fn read(token: u128) -> ColdRead {
         ColdRead { tag: token as u64, token, routed: Bytes::from_static(b"k") }
@@ -240,7 +311,7 @@ mod tests {
         let (answers, answer_receiver) = flume::unbounded();
         requests.into_iter().for_each(|request| request_sender.send(request).expect("open"));
         let store = Box::new(MemorySortedStore::new());
-        Work { store, requests: request_receiver, answers, job: None }.run_guarded();
+        Work::new(store, 1, request_receiver, answers).run_guarded();
         answer_receiver.drain().collect()
     }
 
@@ -249,7 +320,8 @@ mod tests {
         let checkpoint = CompanionRequest::Checkpoint(frozen(5000));
         let answers =
             answers_to(vec![checkpoint, CompanionRequest::Get(vec![read(1), read(9999)]), CompanionRequest::Stop]);
-        let [CompanionAnswer::Got(reads), CompanionAnswer::Applied(table), CompanionAnswer::Stopped] = &answers[..]
+        let [CompanionAnswer::Got(reads), CompanionAnswer::Applied { table, .. }, CompanionAnswer::Stopped] =
+            &answers[..]
         else {
             panic!("{answers:?}")
         };
@@ -259,13 +331,15 @@ mod tests {
 
     #[test]
     fn a_read_after_a_checkpoint_sees_it() {
-        let companion = Companion::spawn("companion-test".to_owned(), Box::new(MemorySortedStore::new()), None);
+        let companion = Companion::spawn("companion-test".to_owned(), Box::new(MemorySortedStore::new()), 1, None);
         let companion = companion.expect("a thread");
         companion.ask(CompanionRequest::Checkpoint(frozen(500))).expect("room");
-        assert!(matches!(next(&companion), CompanionAnswer::Applied(_)));
+        assert!(matches!(next(&companion), CompanionAnswer::Applied { generation: 1, .. }));
         companion.ask(CompanionRequest::Get(vec![read(500)])).expect("room");
         let CompanionAnswer::Got(answers) = next(&companion) else { panic!("no read") };
-        assert!(matches!(&answers[0].found, ColdFound::Object(object) if object.len() == 100));
+        assert!(
+            matches!(&answers[0].found, ColdFound::Object(found) if found.object.len() == 100 && found.lsn == Lsn(500))
+        );
         companion.ask(CompanionRequest::Stop).expect("room");
         assert!(matches!(next(&companion), CompanionAnswer::Stopped));
     }
@@ -277,29 +351,35 @@ mod tests {
         fn engine(&self) -> &'static str {
             "broken"
         }
-        fn get(&self, _: u128, _: &[u8]) -> Result<Option<Bytes>, SortedStoreError> {
+        fn get(&self, _: u128, _: &[u8]) -> Result<Option<Stored>, SortedStoreError> {
             panic!("a flipped bit")
         }
         fn apply(&mut self, _: &[crate::SortedEntry<'_>]) -> Result<(), SortedStoreError> {
             Ok(())
         }
-        fn scan(&self, _: &[u8], _: u128, _: usize) -> Result<crate::sorted_store::ScanPage, SortedStoreError> {
-            Ok(crate::sorted_store::ScanPage::default())
+        fn scan(&self, _: &[u8], _: u128, _: PageLimits) -> Result<ScanPage, SortedStoreError> {
+            Ok(ScanPage::default())
         }
-        fn flush_durable(&mut self) -> Result<(), SortedStoreError> {
+        fn scan_keys(&self, _: &[u8], _: u128, _: usize) -> Result<KeyPage, SortedStoreError> {
+            Ok(KeyPage::default())
+        }
+        fn flush_durable(&mut self, _: Lsn) -> Result<(), SortedStoreError> {
             Ok(())
+        }
+        fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
+            Ok(Lsn(0))
         }
         fn discard_unfinished(&mut self, _: Lsn) -> Result<(), SortedStoreError> {
             Ok(())
         }
-        fn size_bytes(&self) -> u64 {
-            0
+        fn sizes(&self) -> StoreSizes {
+            StoreSizes::default()
         }
     }
 
     #[test]
     fn a_store_that_panics_is_reported_and_the_thread_ends() {
-        let companion = Companion::spawn("companion-test".to_owned(), Box::new(Broken), None).expect("a thread");
+        let companion = Companion::spawn("companion-test".to_owned(), Box::new(Broken), 1, None).expect("a thread");
         companion.ask(CompanionRequest::Get(vec![read(1)])).expect("room");
         let CompanionAnswer::Failed(why) = next(&companion) else { panic!("not reported") };
         assert!(why.contains("a flipped bit"), "{why}");

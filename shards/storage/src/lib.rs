@@ -27,6 +27,7 @@ pub mod recovery;
 pub mod shard_store;
 pub mod sorted_store;
 pub mod stats;
+pub mod store_job;
 pub mod table;
 pub mod wal;
 
@@ -40,7 +41,11 @@ pub use node_dir::{Identity, NodeDir, NodeDirError};
 pub use record::{LogRecord, Lsn};
 pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
 pub use shard_store::{Delivery, Lookup, ShardStore};
-pub use sorted_store::{MemorySortedStore, SledStore, SortedEntry, SortedStore, SortedStoreError};
+pub use sorted_store::{
+    Engine, MemorySortedStore, PageLimits, SledStore, SortedEntry, SortedStore, SortedStoreError, StoreConfig, Stored,
+    open_store, store_dir,
+};
 pub use stats::StoreStats;
+pub use store_job::{JobMoment, JobStep, StoreJob};
 pub use table::FrozenTable;
 pub use wal::{Batch, WalPosition, WalWriter};

@@ -23,6 +23,8 @@ pub const SETTLE_ENTRIES: usize = 8;
 pub const COLD_READS_MAX: usize = 1024;
 /// Requests that may wait for the companion, and answers that may wait for the shard.
 pub const COMPANION_QUEUE_MAX: usize = 256;
+/// After a step of a background job the companion leaves the store alone this many times as long: jobs have a quarter of it.
+pub const JOB_REST_TIMES: u32 = 3;
 /// Entries that a checkpoint writes between two looks at waiting reads.
 pub const CHECKPOINT_PIECE_ENTRIES: usize = 64;
 /// Bytes that a checkpoint writes between two looks at waiting reads (one largest object may pass it).

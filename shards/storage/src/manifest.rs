@@ -11,10 +11,10 @@ use crate::record::Lsn;
 const PATH: &str = "manifest";
 const PATH_NEW: &str = "manifest.new";
 const MAGIC: [u8; 8] = *b"RONDOMAN";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const ENGINE_BYTES_MAX: usize = 32;
 /// Bytes that mean something; the rest of the page is zero.
-const MANIFEST_BYTES: usize = 80;
+const MANIFEST_BYTES: usize = 96;
 const REMEDY: &str = "Restore the shard's directory from a backup, or remove it and let the replicas fill it again";
 
 /// What a shard's directory says about itself: replaced atomically at each checkpoint.
@@ -30,6 +30,10 @@ pub struct Manifest {
     pub hlc_bound: u64,
     /// First record of the oldest segment that must be there; `Lsn(0)` if none must.
     pub first_segment: Lsn,
+    /// Which generation of the sorted store counts: see [`crate::store_dir`].
+    pub store: u32,
+    /// Drawn when the shard's directory was made: record numbers of one lineage can be compared, others cannot.
+    pub lineage: u64,
 }
 
 impl Manifest {
@@ -71,6 +75,8 @@ impl Manifest {
         page[24..32].copy_from_slice(&self.hlc_bound.to_le_bytes());
         page[32..40].copy_from_slice(&self.first_segment.0.to_le_bytes());
         page[40..40 + self.engine.len()].copy_from_slice(self.engine.as_bytes());
+        page[72..76].copy_from_slice(&self.store.to_le_bytes());
+        page[80..88].copy_from_slice(&self.lineage.to_le_bytes());
         let crc = crc32c::crc32c(&page[..MANIFEST_BYTES - 4]);
         page[MANIFEST_BYTES - 4..MANIFEST_BYTES].copy_from_slice(&crc.to_le_bytes());
     }
@@ -100,6 +106,8 @@ impl Manifest {
             upto: Lsn(u64_at(16)),
             hlc_bound: u64_at(24),
             first_segment: Lsn(u64_at(32)),
+            store: u32_at(72),
+            lineage: u64_at(80),
         })
     }
 }

@@ -28,6 +28,8 @@ pub struct RecoverOptions {
     pub shard: u16,
     /// Any number that differs from start to start (a clock, a random number): see [`WalPosition::salt`].
     pub salt: u64,
+    /// The generation of the sorted store that was opened, as the manifest has it; 1 for a fresh directory.
+    pub generation: u32,
     /// Bounds of the store.
     pub store: StoreLimits,
     /// Bounds of the log.
@@ -77,7 +79,8 @@ pub async fn recover<D: Disk>(
     options: RecoverOptions,
 ) -> Result<Recovered, StorageError> {
     let mut report = RecoveryReport::default();
-    let manifest = open_directory(disk, sorted.engine(), options.shard, &mut report).await?;
+    let manifest = open_directory(disk, sorted.engine(), &options, &mut report).await?;
+    check_store(sorted, &manifest)?;
     sorted.discard_unfinished(manifest.upto)?;
     let segments = live_segments(disk, &manifest, &mut report).await?;
     let store = ShardStore::new(options.store, manifest.upto, manifest.hlc_bound, manifest.upto == Lsn(0));
@@ -99,7 +102,7 @@ pub async fn recover<D: Disk>(
 async fn open_directory<D: Disk>(
     disk: &D,
     engine: &str,
-    shard: u16,
+    options: &RecoverOptions,
     report: &mut RecoveryReport,
 ) -> Result<Manifest, StorageError> {
     disk.create_dir(WAL_DIR).await.map_err(StorageError::io("create", WAL_DIR))?;
@@ -111,21 +114,41 @@ async fn open_directory<D: Disk>(
             return Err(StorageError::Damaged { path: "manifest".to_owned(), offset: 0, what, remedy: REMEDY });
         }
         report.is_fresh = true;
-        let engine = engine.to_owned();
-        let manifest = Manifest { shard, engine, upto: Lsn(0), hlc_bound: 0, first_segment: Lsn(0) };
+        let manifest = Manifest {
+            shard: options.shard,
+            engine: engine.to_owned(),
+            upto: Lsn(0),
+            hlc_bound: 0,
+            first_segment: Lsn(0),
+            store: options.generation,
+            lineage: options.salt,
+        };
         manifest.write(disk).await?;
         return Ok(manifest);
     };
-    if manifest.shard != shard {
-        return Err(foreign(format!(
-            "belongs to shard {}, not to shard {shard}; was a directory moved?",
-            manifest.shard
-        )));
+    let (found, expected) = (manifest.shard, options.shard);
+    if found != expected {
+        return Err(foreign(format!("belongs to shard {found}, not to shard {expected}; was a directory moved?")));
     }
     if manifest.engine != engine {
         return Err(foreign(format!("engine is {}, not {engine}; set engine = \"{0}\"", manifest.engine)));
     }
+    let (found, expected) = (manifest.store, options.generation);
+    if found != expected {
+        return Err(foreign(format!("names store {found}, but store {expected} was opened")));
+    }
     Ok(manifest)
+}
+
+/// A store that goes less far than the manifest says has lost its end, and would answer with old objects.
+fn check_store(sorted: &dyn SortedStore, manifest: &Manifest) -> Result<(), StorageError> {
+    let durable = sorted.durable_upto()?;
+    if durable >= manifest.upto {
+        return Ok(());
+    }
+    let path = format!("{}-{:04}", manifest.engine, manifest.store);
+    let what = format!("the sorted store goes up to {durable}, but was durable up to {}", manifest.upto);
+    Err(StorageError::Damaged { path, offset: 0, what, remedy: REMEDY })
 }
 
 async fn segment_firsts<D: Disk>(disk: &D) -> Result<Vec<Lsn>, StorageError> {

@@ -13,6 +13,7 @@ use crate::companion::ColdFound;
 use crate::limits::StoreLimits;
 use crate::limits::{BATCH_BYTES_SOFT, OBJECT_BYTES_MAX, ROUTED_BYTES_MAX, SETTLE_ENTRIES, SHARED_OBJECT_BYTES_MIN};
 use crate::record::{LogRecord, Lsn};
+use crate::sorted_store::Stored;
 use crate::stats::StoreStats;
 use crate::table::{Entry, FrozenTable, HashedKey, Table};
 use crate::wal::{Batch, PendingRecord};
@@ -198,7 +199,7 @@ impl ShardStore {
             return Delivery::Object { object: entry.object.clone(), lsn: entry.lsn };
         }
         match found {
-            ColdFound::Object(object) => {
+            ColdFound::Object(Stored { object, lsn: _ }) => {
                 self.cache.insert(&key, Arc::from(routed), Some(object.clone()));
                 Delivery::Object { object, lsn: Lsn(0) }
             }

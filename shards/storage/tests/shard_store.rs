@@ -5,7 +5,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rondo_storage::{
     CheckpointJob, ColdFound, Delivery, FrozenTable, LogRecord, Lookup, Lsn, MemorySortedStore, ShardStore,
-    SortedStore, StoreLimits,
+    SortedStore, StoreLimits, Stored,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -146,7 +146,8 @@ fn an_answer_from_the_disk_does_not_hide_what_was_written_meanwhile() {
     let mut store = ShardStore::new(LIMITS, Lsn(9), 0, false);
     assert_eq!(store.lookup(0, &[1]), Lookup::Cold);
     let lsn = append(&mut store, 1, Bytes::from_static(b"new"));
-    let delivered = store.loaded(0, &[1], ColdFound::Object(Bytes::from_static(b"old")));
+    let delivered =
+        store.loaded(0, &[1], ColdFound::Object(Stored { object: Bytes::from_static(b"old"), lsn: Lsn(1) }));
     assert_eq!(delivered, Delivery::Object { object: Bytes::from_static(b"new"), lsn });
     assert_eq!(store.loaded(0, &[1], ColdFound::Unreadable), delivered, "a write heals a damaged object");
 }

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use rondo_storage::sorted_store::{SledConfig, stored_key};
-use rondo_storage::{Lsn, MemorySortedStore, SledStore, SortedEntry, SortedStore};
+use rondo_storage::{Lsn, MemorySortedStore, PageLimits, SledStore, SortedEntry, SortedStore};
 use std::fs;
 use tempfile::TempDir;
+
+const PAGE_OF_TWO: PageLimits = PageLimits { entries_max: 2, bytes_max: 1 << 20 };
 
 /// Runs one story on each engine.
 fn on_each_engine(story: fn(&mut dyn SortedStore)) {
@@ -25,7 +27,7 @@ fn put(store: &mut dyn SortedStore, lsn: u64, token: u128, routed: &str, object:
 }
 
 fn get(store: &dyn SortedStore, token: u128, routed: &str) -> Option<Vec<u8>> {
-    store.get(token, routed.as_bytes()).expect("readable").map(|object| object.to_vec())
+    store.get(token, routed.as_bytes()).expect("readable").map(|stored| stored.object.to_vec())
 }
 
 fn large(seed: u8, bytes: usize) -> Vec<u8> {
@@ -54,7 +56,7 @@ fn objects_of_every_size_replace_each_other() {
             put(store, lsn as u64 + 1, 1, "key", &object); // A repeated checkpoint.
             assert!(get(store, 1, "key") == Some(object), "{bytes} bytes");
         }
-        store.flush_durable().expect("flushed");
+        store.flush_durable(Lsn(1)).expect("flushed");
     });
 }
 
@@ -67,9 +69,9 @@ fn a_scan_goes_in_ring_order_page_by_page_and_stops_at_its_last_token() {
         }
         let (mut from, mut seen) = (stored_key(3, b""), Vec::new());
         loop {
-            let page = store.scan(&from, 9, 2).expect("scanned");
+            let page = store.scan(&from, 9, PAGE_OF_TWO).expect("scanned");
             assert!(page.entries.len() <= 2 && page.unreadable.is_empty());
-            seen.extend(page.entries.into_iter().map(|(token, routed, object)| (token, routed[0], object.len())));
+            seen.extend(page.entries.into_iter().map(|entry| (entry.token, entry.routed[0], entry.object.len())));
             let Some(next) = page.next else { break };
             from = next;
         }
@@ -84,7 +86,7 @@ fn what_was_flushed_is_there_after_a_restart_and_a_torn_snapshot_does_not_keep_i
     let mut store = open(&dir);
     put(&mut store, 1, 1, "small", b"object");
     put(&mut store, 2, 2, "large", &large(9, 300_000));
-    store.flush_durable().expect("flushed");
+    store.flush_durable(Lsn(1)).expect("flushed");
     drop(store);
     fs::write(dir.path().join("sled/snap.0000000000000400.generating"), b"half").expect("writable");
     let store = open(&dir);
@@ -100,7 +102,7 @@ fn large_objects_leave_no_files_that_nobody_syncs_and_no_pieces_behind() {
         put(&mut store, lsn, 1, "key", &large(lsn as u8, 200_000));
     }
     put(&mut store, 21, 1, "key", b"small again");
-    store.flush_durable().expect("flushed");
+    store.flush_durable(Lsn(1)).expect("flushed");
     let blobs = fs::read_dir(dir.path().join("sled/blobs")).map_or(0, Iterator::count);
     assert_eq!(blobs, 0);
     drop(store);
@@ -129,7 +131,7 @@ fn an_object_that_is_not_what_was_written_is_unreadable_never_a_wrong_value() {
     put(&mut store, 1, 1, "a", b"object of a");
     put(&mut store, 2, 2, "b", b"object of b");
     put(&mut store, 3, 3, "c", &large(3, 9000));
-    store.flush_durable().expect("flushed");
+    store.flush_durable(Lsn(1)).expect("flushed");
     drop(store);
     let db = sled::open(dir.path().join("sled")).expect("opened");
     let (objects, chunks) = (db.open_tree("objects").expect("there"), db.open_tree("chunks").expect("there"));
@@ -142,6 +144,6 @@ fn an_object_that_is_not_what_was_written_is_unreadable_never_a_wrong_value() {
     let store = open(&dir);
     assert!(store.get(1, b"a").is_err() && store.get(3, b"c").is_err());
     assert_eq!(get(&store, 2, "b").as_deref(), Some(&b"object of b"[..]));
-    let page = store.scan(&[], u128::MAX, 10).expect("scanned");
+    let page = store.scan(&[], u128::MAX, PageLimits { entries_max: 10, bytes_max: 1 << 20 }).expect("scanned");
     assert_eq!((page.entries.len(), page.unreadable.len()), (1, 2));
 }

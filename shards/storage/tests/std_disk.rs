@@ -14,7 +14,7 @@ fn open(dir: &Path) -> (Recovered, WalWriter<StdDisk>, SledStore) {
     let config = SledConfig { path: dir.join("sled"), cache_bytes: 8 << 20 };
     let mut sorted = SledStore::open(&config).expect("opened");
     let wal = WalLimits { segment_bytes: 1 << 20 };
-    let options = RecoverOptions { shard: 0, salt: 42, store: StoreLimits::default(), wal };
+    let options = RecoverOptions { shard: 0, salt: 42, generation: 1, store: StoreLimits::default(), wal };
     let recovered = run_ready(recover(&disk, &mut sorted, options)).expect("recovered");
     let writer = WalWriter::resume(disk, recovered.position.clone(), wal);
     (recovered, writer, sorted)
@@ -37,7 +37,7 @@ fn half_of_a_shard_comes_back_from_sled_and_half_from_the_log() {
     let segments = writer.segments();
     let mut job = CheckpointJob::new(recovered.store.freeze().expect("durable"));
     while !job.step(&mut sorted).expect("applied") {}
-    run_ready(finish_checkpoint(&mut writer, &mut recovered.manifest, &job.into_table())).expect("finished");
+    run_ready(finish_checkpoint(&mut writer, &mut recovered.manifest, &job.into_table(), 1)).expect("finished");
     recovered.store.checkpointed(Lsn(50));
     assert!(segments > 2 && writer.segments() == 1, "{segments} then {}", writer.segments());
     (50..80).for_each(|key| put(&mut recovered, &mut writer, key, 100));
@@ -48,7 +48,7 @@ fn half_of_a_shard_comes_back_from_sled_and_half_from_the_log() {
     for key in 0..80u64 {
         let found = match recovered.store.lookup(u128::from(key), b"key") {
             Lookup::Hit { object, .. } => Some(object),
-            Lookup::Cold => sorted.get(u128::from(key), b"key").expect("readable"),
+            Lookup::Cold => sorted.get(u128::from(key), b"key").expect("readable").map(|stored| stored.object),
             Lookup::Absent => None,
         };
         assert_eq!(found, Some(Bytes::from(vec![key as u8; if key < 50 { 50_000 } else { 100 }])), "key {key}");

@@ -55,6 +55,7 @@ pub(crate) fn config(name: &str, nodes: &[NodeEntry], data: &Path, shards: u16) 
         memtable_bytes: 8 << 20,
         cache_bytes: 8 << 20,
         store_cache_bytes: 8 << 20,
+        engine: rondo_shards::Engine::default(),
         connections_max: 100,
     }
 }

@@ -3,14 +3,13 @@
 //! Works off the same requests as the real companion, one piece at a time and each piece after a while, over a sorted
 //! store that loses in a power cut what it had not flushed.
 
-use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rondo_storage::sorted_store::ScanPage;
+use rondo_storage::sorted_store::{KeyPage, ScanPage, StoreSizes};
 use rondo_storage::{
     CheckpointJob, ColdAnswer, ColdFound, ColdRead, CompanionAnswer, CompanionRequest, Lsn, MemorySortedStore,
-    SortedEntry, SortedStore, SortedStoreError,
+    PageLimits, SortedEntry, SortedStore, SortedStoreError, Stored,
 };
 
 use crate::random::{Permille, Random};
@@ -72,6 +71,7 @@ impl Companion {
                 self.checkpoint = Some(CheckpointJob::new(table));
                 Ok(None)
             }
+            Some(CompanionRequest::Run(job)) => unreachable!("{job:?}: no shard of the simulator has background jobs"),
             Some(CompanionRequest::Stop) => Ok(Some(CompanionAnswer::Stopped)),
             None => self.step_checkpoint(),
         }
@@ -80,7 +80,7 @@ impl Companion {
     fn step_checkpoint(&mut self) -> Result<Option<CompanionAnswer>, SortedStoreError> {
         let Some(mut job) = self.checkpoint.take() else { return Ok(None) };
         if job.step(&mut *self.store.store())? {
-            return Ok(Some(CompanionAnswer::Applied(job.into_table())));
+            return Ok(Some(CompanionAnswer::Applied { table: job.into_table(), generation: 1 }));
         }
         self.checkpoint = Some(job);
         Ok(None)
@@ -88,7 +88,7 @@ impl Companion {
 
     fn read(&self, read: ColdRead) -> ColdAnswer {
         let found = match self.store.get(read.token, &read.routed) {
-            Ok(Some(object)) => ColdFound::Object(object),
+            Ok(Some(stored)) => ColdFound::Object(stored),
             Ok(None) => ColdFound::Absent,
             Err(_) => ColdFound::Unreadable,
         };
@@ -100,22 +100,28 @@ impl SortedStore for SharedStore {
     fn engine(&self) -> &'static str {
         self.store().engine()
     }
-    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Bytes>, SortedStoreError> {
+    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Stored>, SortedStoreError> {
         self.store().get(token, routed)
     }
     fn apply(&mut self, entries: &[SortedEntry<'_>]) -> Result<(), SortedStoreError> {
         self.store().apply(entries)
     }
-    fn scan(&self, from: &[u8], token_last: u128, entries_max: usize) -> Result<ScanPage, SortedStoreError> {
-        self.store().scan(from, token_last, entries_max)
+    fn scan(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError> {
+        self.store().scan(from, token_last, limits)
     }
-    fn flush_durable(&mut self) -> Result<(), SortedStoreError> {
-        self.store().flush_durable()
+    fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
+        self.store().scan_keys(from, token_last, keys_max)
+    }
+    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
+        self.store().flush_durable(upto)
+    }
+    fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
+        self.store().durable_upto()
     }
     fn discard_unfinished(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
         self.store().discard_unfinished(upto)
     }
-    fn size_bytes(&self) -> u64 {
-        self.store().size_bytes()
+    fn sizes(&self) -> StoreSizes {
+        self.store().sizes()
     }
 }

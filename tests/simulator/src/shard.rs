@@ -139,7 +139,7 @@ impl Shard {
         let bytes = match self.store.lookup(key.token().0, key.routed()) {
             Lookup::Hit { object, .. } => Some(object),
             Lookup::Absent => None,
-            Lookup::Cold => sorted.get(key.token().0, key.routed()).ok().flatten(),
+            Lookup::Cold => sorted.get(key.token().0, key.routed()).ok().flatten().map(|stored| stored.object),
         };
         bytes.and_then(|bytes| EncodedObject::decode(bytes).ok())
     }
@@ -216,7 +216,7 @@ impl Shard {
                     }
                 }
             }
-            Ok(Some(CompanionAnswer::Applied(table))) => {
+            Ok(Some(CompanionAnswer::Applied { table, .. })) => {
                 self.applied = Some(table);
                 self.go_on(output);
             }

@@ -88,7 +88,7 @@ impl ShardLog {
     pub fn finish_checkpoint(&mut self, table: Arc<FrozenTable>) {
         self.begin(|mut idle| {
             Box::pin(async move {
-                let done = match finish_checkpoint(&mut idle.writer, &mut idle.manifest, &table).await {
+                let done = match finish_checkpoint(&mut idle.writer, &mut idle.manifest, &table, 1).await {
                     Ok(()) => Done::Checkpointed(table.last_lsn()),
                     Err(error) => Done::Failed(error),
                 };

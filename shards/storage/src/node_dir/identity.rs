@@ -4,14 +4,14 @@ use super::{Identity, NodeDirError};
 
 const MAGIC: [u8; 8] = *b"RONDONOD";
 /// The version of the whole data directory.
-pub(super) const FORMAT_VERSION: u16 = 1;
+pub(super) const FORMAT_VERSION: u16 = 2;
 /// Bytes before the name.
 const HEAD_BYTES: usize = 40;
 /// Longest node name, in bytes.
 pub(super) const NAME_BYTES_MAX: usize = 255;
 const FLAG_CLEAN: u8 = 1;
 
-/// `magic | u16 version | u16 shards | u32 incarnation | u128 cluster | u8 flags | u8 name length | 6 zero | name | u32 crc`.
+/// `magic | u16 version | u16 shards | u32 incarnation | u128 cluster | u8 flags | u8 name length | u16 zero | u32 layout | name | u32 crc`.
 pub(super) fn encode(identity: &Identity) -> Vec<u8> {
     assert!(identity.node_name.len() <= NAME_BYTES_MAX, "the name was checked when the directory was opened");
     let mut bytes = Vec::with_capacity(HEAD_BYTES + identity.node_name.len() + 4);
@@ -22,7 +22,8 @@ pub(super) fn encode(identity: &Identity) -> Vec<u8> {
     bytes.extend_from_slice(&identity.cluster_id.to_le_bytes());
     bytes.push(if identity.is_clean { FLAG_CLEAN } else { 0 });
     bytes.push(identity.node_name.len() as u8);
-    bytes.extend_from_slice(&[0; 6]);
+    bytes.extend_from_slice(&[0; 2]);
+    bytes.extend_from_slice(&identity.layout.to_le_bytes());
     bytes.extend_from_slice(identity.node_name.as_bytes());
     let crc = crc32c::crc32c(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
@@ -55,5 +56,6 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Identity, NodeDirError> {
         incarnation: u32::from_le_bytes(body[12..16].try_into().expect("four bytes")),
         is_clean: body[32] & FLAG_CLEAN != 0,
         shards: u16_at(10),
+        layout: u32::from_le_bytes(body[36..40].try_into().expect("four bytes")),
     })
 }

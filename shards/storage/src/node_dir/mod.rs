@@ -30,6 +30,9 @@ pub struct Identity {
     pub is_clean: bool,
     /// Shards of the directory.
     pub shards: u16,
+    /// Which layout counts: the directory `layout-%04` holds the shards. Moving vnodes to other cores, or objects to another
+    /// engine, builds the next one beside it.
+    pub layout: u32,
 }
 
 /// Who wants to use a data directory.
@@ -73,6 +76,7 @@ impl NodeDir {
             incarnation: next_incarnation(found.as_ref(), options.unix_seconds),
             is_clean: false,
             shards: options.shards,
+            layout: found.as_ref().map_or(1, |found| found.layout),
         };
         write_identity(path, &identity)?;
         Ok(NodeDir { path: path.to_owned(), identity, _lock: lock })
@@ -83,9 +87,9 @@ impl NodeDir {
         &self.identity
     }
 
-    /// The directory of a shard: `shard-000`. Not created.
+    /// The directory of a shard: `layout-0001/shard-000`. Not created.
     pub fn shard_path(&self, shard: u16) -> PathBuf {
-        self.path.join(format!("shard-{shard:03}"))
+        self.path.join(format!("layout-{:04}", self.identity.layout)).join(format!("shard-{shard:03}"))
     }
 
     /// Durably sets the clean mark and gives the directory back. Call it when all shards have stopped and everything they

@@ -2,7 +2,10 @@
 //!
 //! Two maps: what a reader sees, and what a power cut would leave.
 
-use super::{ScanPage, SortedEntry, SortedStore, SortedStoreError, split_stored_key, stored_key};
+use super::{
+    KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore, SortedStoreError, StoreSizes, Stored,
+    split_stored_key, stored_key,
+};
 use crate::record::Lsn;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Debug)]
 struct Kept {
     object: Bytes,
+    lsn: Lsn,
     is_damaged: bool,
 }
 
@@ -20,6 +24,7 @@ pub struct MemorySortedStore {
     seen: BTreeMap<Vec<u8>, Kept>,
     durable: BTreeMap<Vec<u8>, Kept>,
     changed: BTreeSet<Vec<u8>>,
+    durable_upto: Lsn,
 }
 
 impl MemorySortedStore {
@@ -63,41 +68,60 @@ impl SortedStore for MemorySortedStore {
         "memory"
     }
 
-    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Bytes>, SortedStoreError> {
+    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Stored>, SortedStoreError> {
         let Some(kept) = self.seen.get(&stored_key(token, routed)) else { return Ok(None) };
         if kept.is_damaged {
             return Err(SortedStoreError::Unreadable { what: "damaged on purpose".to_owned() });
         }
-        Ok(Some(kept.object.clone()))
+        Ok(Some(Stored { object: kept.object.clone(), lsn: kept.lsn }))
     }
 
     fn apply(&mut self, entries: &[SortedEntry<'_>]) -> Result<(), SortedStoreError> {
         for entry in entries {
             let key = stored_key(entry.token, entry.routed);
             self.changed.insert(key.clone());
-            self.seen.insert(key, Kept { object: entry.object.clone(), is_damaged: false });
+            self.seen.insert(key, Kept { object: entry.object.clone(), lsn: entry.lsn, is_damaged: false });
         }
         Ok(())
     }
 
-    fn scan(&self, from: &[u8], token_last: u128, entries_max: usize) -> Result<ScanPage, SortedStoreError> {
-        let mut page = ScanPage::default();
+    fn scan(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError> {
+        let (mut page, mut bytes) = (ScanPage::default(), 0);
         for (key, kept) in self.seen.range(from.to_vec()..) {
             let Some((token, routed)) = split_stored_key(key).filter(|(token, _)| *token <= token_last) else { break };
-            if page.entries.len() + page.unreadable.len() == entries_max {
+            let is_full = page.entries.len() + page.unreadable.len() == limits.entries_max;
+            if is_full || bytes >= limits.bytes_max {
                 page.next = Some(key.clone());
                 break;
             }
             if kept.is_damaged {
                 page.unreadable.push(key.clone());
             } else {
-                page.entries.push((token, Bytes::copy_from_slice(routed), kept.object.clone()));
+                let (routed, object) = (Bytes::copy_from_slice(routed), kept.object.clone());
+                bytes += routed.len() + object.len();
+                page.entries.push(ScanEntry { token, routed, object, lsn: kept.lsn });
             }
         }
         Ok(page)
     }
 
-    fn flush_durable(&mut self) -> Result<(), SortedStoreError> {
+    fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
+        let mut page = KeyPage::default();
+        for key in self.seen.range(from.to_vec()..).map(|(key, _)| key) {
+            if split_stored_key(key).is_none_or(|(token, _)| token > token_last) {
+                break;
+            }
+            if page.keys.len() == keys_max {
+                page.next = Some(key.clone());
+                break;
+            }
+            page.keys.push(key.clone());
+        }
+        Ok(page)
+    }
+
+    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
+        self.durable_upto = upto;
         for key in core::mem::take(&mut self.changed) {
             let kept = self.seen.get(&key).cloned().expect("a changed key is there: nothing is ever removed");
             self.durable.insert(key, kept);
@@ -105,11 +129,16 @@ impl SortedStore for MemorySortedStore {
         Ok(())
     }
 
+    fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
+        Ok(self.durable_upto)
+    }
+
     fn discard_unfinished(&mut self, _upto: Lsn) -> Result<(), SortedStoreError> {
         Ok(())
     }
 
-    fn size_bytes(&self) -> u64 {
-        self.seen.iter().map(|(key, kept)| (key.len() + kept.object.len()) as u64).sum()
+    fn sizes(&self) -> StoreSizes {
+        let bytes = self.seen.iter().map(|(key, kept)| (key.len() + kept.object.len()) as u64).sum();
+        StoreSizes { memory_bytes: bytes, ..StoreSizes::default() }
     }
 }

@@ -4,8 +4,10 @@ use bytes::Bytes;
 
 mod envelope;
 mod memory;
+mod open;
 mod sled_store;
 pub use memory::MemorySortedStore;
+pub use open::{Engine, StoreConfig, UnknownEngine, open_store, store_dir};
 pub use sled_store::{SledConfig, SledStore};
 
 /// One entry to apply.
@@ -21,15 +23,66 @@ pub struct SortedEntry<'a> {
     pub lsn: Lsn,
 }
 
+/// An object as the sorted store has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    /// The canonical bytes.
+    pub object: Bytes,
+    /// The record they came from.
+    pub lsn: Lsn,
+}
+
+/// One entry of a scan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ScanEntry {
+    /// Where the key lies on the ring.
+    pub token: u128,
+    /// The key as it is routed.
+    pub routed: Bytes,
+    /// The canonical bytes.
+    pub object: Bytes,
+    /// The record they came from.
+    pub lsn: Lsn,
+}
+
+/// How much one page of a scan may hold: it ends with the entry that reaches either bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PageLimits {
+    /// Entries, at least 1.
+    pub entries_max: usize,
+    /// Bytes of keys and objects.
+    pub bytes_max: usize,
+}
+
 /// Part of a scan.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ScanPage {
-    /// Token, routed key, object, in stored order.
-    pub entries: Vec<(u128, Bytes, Bytes)>,
+    /// In stored order.
+    pub entries: Vec<ScanEntry>,
     /// Stored keys whose objects are damaged.
     pub unreadable: Vec<Vec<u8>>,
     /// Where to go on; `None` at the end of the range.
     pub next: Option<Vec<u8>>,
+}
+
+/// Part of a scan of the keys alone.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyPage {
+    /// Stored keys, in stored order. Their objects were not looked at.
+    pub keys: Vec<Vec<u8>>,
+    /// Where to go on; `None` at the end of the range.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What a store weighs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StoreSizes {
+    /// Bytes of its files.
+    pub disk_bytes: u64,
+    /// Bytes that its caches, buffers and filters hold in memory, as far as the engine says.
+    pub memory_bytes: u64,
+    /// Bytes that it has written since it was opened, as far as the engine says.
+    pub written_bytes_total: u64,
 }
 
 /// Why the sorted store could not.
@@ -58,17 +111,22 @@ pub trait SortedStore: Send {
     /// The engine's name, as the manifest keeps it.
     fn engine(&self) -> &'static str;
     /// The object of a key.
-    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Bytes>, SortedStoreError>;
+    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Stored>, SortedStoreError>;
     /// Stores entries, replacing older ones. Idempotent; durable after [`SortedStore::flush_durable`].
     fn apply(&mut self, entries: &[SortedEntry<'_>]) -> Result<(), SortedStoreError>;
-    /// Entries with stored keys from `from` on whose token is at most `token_last`, at most `entries_max`.
-    fn scan(&self, from: &[u8], token_last: u128, entries_max: usize) -> Result<ScanPage, SortedStoreError>;
-    /// Everything applied would survive a power cut when this returns.
-    fn flush_durable(&mut self) -> Result<(), SortedStoreError>;
+    /// Entries with stored keys from `from` on whose token is at most `token_last`, at most a page of them.
+    fn scan(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError>;
+    /// Stored keys from `from` on whose token is at most `token_last`, at most `keys_max`.
+    fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError>;
+    /// Everything applied would survive a power cut when this returns, and so would the note that it goes up to `upto`.
+    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError>;
+    /// The note of the last [`SortedStore::flush_durable`]; `Lsn(0)` if there was none. If it is below what the manifest
+    /// says, the store has lost something that it had.
+    fn durable_upto(&self) -> Result<Lsn, SortedStoreError>;
     /// Forgets leftovers of a checkpoint past `upto` that did not finish. Called before the first apply.
     fn discard_unfinished(&mut self, upto: Lsn) -> Result<(), SortedStoreError>;
-    /// Bytes on disk.
-    fn size_bytes(&self) -> u64;
+    /// What it weighs.
+    fn sizes(&self) -> StoreSizes;
 }
 
 /// The stored key: token (16 bytes, big-endian), then the routed key. Ring order is byte order.

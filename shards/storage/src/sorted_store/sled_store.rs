@@ -9,7 +9,10 @@
 //! all stores of the process share.
 
 use super::envelope::{self, Chunks, Envelope};
-use super::{ScanPage, SortedEntry, SortedStore, SortedStoreError, split_stored_key, stored_key};
+use super::{
+    KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore, SortedStoreError, StoreSizes, Stored,
+    split_stored_key, stored_key,
+};
 use crate::record::Lsn;
 use bytes::Bytes;
 use std::collections::HashSet;
@@ -23,6 +26,8 @@ use std::time::{Duration, Instant};
 
 /// Longest value that sled keeps in its own file for certain.
 const CHUNK_BYTES: usize = 4096;
+/// Under this key the tree `about` says how far the store goes.
+const UPTO: &str = "upto";
 /// How often sled writes back on its own; its garbage collection runs only then.
 const FLUSH_EVERY_MS: u64 = 200;
 /// How long opening waits for sled's lock.
@@ -46,6 +51,8 @@ pub struct SledStore {
     db: sled::Db,
     objects: sled::Tree,
     chunks: sled::Tree,
+    /// What the store says of itself.
+    about: sled::Tree,
     /// Our own descriptor of sled's file.
     file: File,
     /// Blob files that are known to be durable: sled never changes one.
@@ -84,10 +91,11 @@ impl SledStore {
         let db = opened.map_err(|_| failed("it panicked while opening; its files are damaged".to_owned()))?;
         let db = db.map_err(|error| failed(error.to_string()))?;
         let tree = |name: &str| db.open_tree(name).map_err(|error| failed(error.to_string()));
-        let (objects, chunks) = (tree("objects")?, tree("chunks")?);
+        let (objects, chunks, about) = (tree("objects")?, tree("chunks")?, tree("about")?);
         let file = File::open(path.join("db")).map_err(|error| failed(error.to_string()))?;
-        let mut store = SledStore { path: path.clone(), db, objects, chunks, file, blobs_synced: HashSet::new() };
-        store.flush_durable()?;
+        let mut store =
+            SledStore { path: path.clone(), db, objects, chunks, about, file, blobs_synced: HashSet::new() };
+        store.flush_files()?;
         if let Some(parent) = path.parent() {
             sync_dir(parent).map_err(|error| store.failed(error))?;
         }
@@ -106,19 +114,19 @@ impl SledStore {
     fn put(&self, entry: &SortedEntry<'_>) -> Result<(), sled::Error> {
         let key = stored_key(entry.token, entry.routed);
         let envelope = if entry.object.len() <= CHUNK_BYTES {
-            envelope::whole(&key, entry.object)
+            envelope::whole(&key, entry.lsn, entry.object)
         } else {
             let generation = entry.lsn.0;
             for (index, piece) in entry.object.chunks(CHUNK_BYTES).enumerate() {
                 self.chunks.insert(chunk_key(generation, index as u32), piece)?;
             }
             let (bytes, crc) = (entry.object.len() as u32, crc32c::crc32c(entry.object));
-            envelope::chunked(&key, &Chunks { generation, bytes, crc })
+            envelope::chunked(&key, entry.lsn, &Chunks { generation, bytes, crc })
         };
         let Some(before) = self.objects.insert(&key, envelope)? else { return Ok(()) };
         // An unreadable envelope tells nothing about its chunks; they stay behind.
         match envelope::open(&key, &before) {
-            Ok(Envelope::Chunked(old)) if old.generation != entry.lsn.0 => self.remove_chunks(&old),
+            Ok((_, Envelope::Chunked(old))) if old.generation != entry.lsn.0 => self.remove_chunks(&old),
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -131,11 +139,13 @@ impl SledStore {
     }
 
     /// Opens what stands under `key`.
-    fn read(&self, key: &[u8], stored: &[u8]) -> Result<Bytes, SortedStoreError> {
-        match envelope::open(key, stored)? {
-            Envelope::Whole(object) => Ok(Bytes::copy_from_slice(object)),
-            Envelope::Chunked(chunks) => self.read_chunks(&chunks),
-        }
+    fn read(&self, key: &[u8], stored: &[u8]) -> Result<Stored, SortedStoreError> {
+        let (lsn, envelope) = envelope::open(key, stored)?;
+        let object = match envelope {
+            Envelope::Whole(object) => Bytes::copy_from_slice(object),
+            Envelope::Chunked(chunks) => self.read_chunks(&chunks)?,
+        };
+        Ok(Stored { object, lsn })
     }
 
     fn read_chunks(&self, chunks: &Chunks) -> Result<Bytes, SortedStoreError> {
@@ -153,6 +163,11 @@ impl SledStore {
             return Err(SortedStoreError::Unreadable { what });
         }
         Ok(Bytes::from(object))
+    }
+
+    fn flush_files(&mut self) -> Result<(), SortedStoreError> {
+        self.db.flush().map_err(|error| self.failed(error))?;
+        self.sync_files().map_err(|error| self.failed(error))
     }
 
     fn sync_files(&mut self) -> io::Result<()> {
@@ -182,7 +197,7 @@ impl SortedStore for SledStore {
         "sled"
     }
 
-    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Bytes>, SortedStoreError> {
+    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Stored>, SortedStoreError> {
         let key = stored_key(token, routed);
         let Some(stored) = self.objects.get(&key).map_err(|error| self.failed(error))? else { return Ok(None) };
         self.read(&key, &stored).map(Some)
@@ -192,17 +207,21 @@ impl SortedStore for SledStore {
         entries.iter().try_for_each(|entry| self.put(entry)).map_err(|error| self.failed(error))
     }
 
-    fn scan(&self, from: &[u8], token_last: u128, entries_max: usize) -> Result<ScanPage, SortedStoreError> {
-        let mut page = ScanPage::default();
+    fn scan(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError> {
+        let (mut page, mut bytes) = (ScanPage::default(), 0);
         for entry in self.objects.range(from..) {
             let (key, stored) = entry.map_err(|error| self.failed(error))?;
             let Some((token, routed)) = split_stored_key(&key).filter(|(token, _)| *token <= token_last) else { break };
-            if page.entries.len() + page.unreadable.len() == entries_max {
+            let is_full = page.entries.len() + page.unreadable.len() == limits.entries_max;
+            if is_full || bytes >= limits.bytes_max {
                 page.next = Some(key.to_vec());
                 break;
             }
             match self.read(&key, &stored) {
-                Ok(object) => page.entries.push((token, Bytes::copy_from_slice(routed), object)),
+                Ok(Stored { object, lsn }) => {
+                    bytes += routed.len() + object.len();
+                    page.entries.push(ScanEntry { token, routed: Bytes::copy_from_slice(routed), object, lsn });
+                }
                 Err(SortedStoreError::Unreadable { .. }) => page.unreadable.push(key.to_vec()),
                 Err(error @ SortedStoreError::Failed { .. }) => return Err(error),
             }
@@ -210,9 +229,33 @@ impl SortedStore for SledStore {
         Ok(page)
     }
 
-    fn flush_durable(&mut self) -> Result<(), SortedStoreError> {
-        self.db.flush().map_err(|error| self.failed(error))?;
-        self.sync_files().map_err(|error| self.failed(error))
+    fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
+        let mut page = KeyPage::default();
+        for key in self.objects.range(from..).keys() {
+            let key = key.map_err(|error| self.failed(error))?;
+            if split_stored_key(&key).is_none_or(|(token, _)| token > token_last) {
+                break;
+            }
+            if page.keys.len() == keys_max {
+                page.next = Some(key.to_vec());
+                break;
+            }
+            page.keys.push(key.to_vec());
+        }
+        Ok(page)
+    }
+
+    /// The note goes in last: sled keeps its order, so whoever finds the note finds what was written before it.
+    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
+        self.about.insert(UPTO, &upto.0.to_le_bytes()).map_err(|error| self.failed(error))?;
+        self.flush_files()
+    }
+
+    fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
+        let Some(note) = self.about.get(UPTO).map_err(|error| self.failed(error))? else { return Ok(Lsn(0)) };
+        let note: [u8; 8] =
+            note.as_ref().try_into().map_err(|_| self.failed(format!("a note of {} bytes", note.len())))?;
+        Ok(Lsn(u64::from_le_bytes(note)))
     }
 
     /// Pieces of versions that no finished checkpoint knows: their records come again from the log.
@@ -224,8 +267,8 @@ impl SortedStore for SledStore {
         Ok(())
     }
 
-    fn size_bytes(&self) -> u64 {
-        self.db.size_on_disk().unwrap_or(0)
+    fn sizes(&self) -> StoreSizes {
+        StoreSizes { disk_bytes: self.db.size_on_disk().unwrap_or(0), ..StoreSizes::default() }
     }
 }
 

@@ -261,6 +261,7 @@ pub fn small_options() -> RecoverOptions {
     RecoverOptions {
         shard: 3,
         salt: 0x5EED,
+        generation: 1,
         store: StoreLimits {
             memtable_bytes_max: 16 * 1024,
             cache_bytes_max: 64 * 1024,
@@ -319,7 +320,7 @@ impl Shard {
             Lookup::Hit { object, .. } => Some(object.to_vec()),
             Lookup::Absent => None,
             Lookup::Cold => {
-                sorted.get(token(key), routed.as_bytes()).expect("not damaged").map(|object| object.to_vec())
+                sorted.get(token(key), routed.as_bytes()).expect("not damaged").map(|stored| stored.object.to_vec())
             }
         }
     }
@@ -330,7 +331,7 @@ impl Shard {
         let mut job = rondo_storage::CheckpointJob::new(frozen);
         while !job.step(sorted)? {}
         let frozen = job.into_table();
-        run_ready(rondo_storage::finish_checkpoint(&mut self.writer, &mut self.recovered.manifest, &frozen))?;
+        run_ready(rondo_storage::finish_checkpoint(&mut self.writer, &mut self.recovered.manifest, &frozen, 1))?;
         self.recovered.store.checkpointed(frozen.last_lsn());
         Ok(())
     }

@@ -112,7 +112,7 @@ impl World {
         let actor = node.begin_life(instant);
         let recover = |shard: u16| {
             let place = usize::from(shard);
-            let options = RecoverOptions { shard, salt, store: STORE_LIMITS, wal: WAL_LIMITS };
+            let options = RecoverOptions { shard, salt, generation: 1, store: STORE_LIMITS, wal: WAL_LIMITS };
             Recovery::begin(node.disks[place].clone(), node.sorted[place].clone(), options)
         };
         let recoveries = (0..node.shards.get()).map(recover).collect();

@@ -1,0 +1,83 @@
+//! Which engine, and where it lies.
+
+use super::{SledConfig, SledStore, SortedStore, SortedStoreError};
+use core::fmt;
+use core::str::FromStr;
+use std::path::Path;
+
+/// The engines that a node can keep its objects in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Engine {
+    /// sled 0.34: a B-tree over a log of pages.
+    #[default]
+    Sled,
+    /// The `lsm-tree` crate: sorted tables, merged in the background.
+    Lsm,
+}
+
+impl Engine {
+    /// All of them.
+    pub const ALL: [Engine; 2] = [Engine::Sled, Engine::Lsm];
+
+    /// Its name, in settings and on disk.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Sled => "sled",
+            Engine::Lsm => "lsm",
+        }
+    }
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No engine has this name.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no engine is called {0:?}; choose \"sled\" or \"lsm\"")]
+pub struct UnknownEngine(pub String);
+
+impl FromStr for Engine {
+    type Err = UnknownEngine;
+
+    fn from_str(name: &str) -> Result<Engine, UnknownEngine> {
+        Engine::ALL.into_iter().find(|engine| engine.name() == name).ok_or_else(|| UnknownEngine(name.to_owned()))
+    }
+}
+
+/// How to open a sorted store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreConfig {
+    /// Which engine.
+    pub engine: Engine,
+    /// Its cache, in bytes.
+    pub cache_bytes: u64,
+}
+
+/// The directory of a store inside its shard's: engine and generation. A rewritten store is a new generation.
+pub fn store_dir(engine: Engine, generation: u32) -> String {
+    format!("{engine}-{generation:04}")
+}
+
+/// Opens or creates the store of that generation in the directory of a shard. Blocks, for seconds if the store is large;
+/// call it from a thread that is not pinned.
+pub fn open_store(
+    shard_path: &Path,
+    generation: u32,
+    config: &StoreConfig,
+) -> Result<Box<dyn SortedStore>, SortedStoreError> {
+    let path = shard_path.join(store_dir(config.engine, generation));
+    match config.engine {
+        Engine::Sled => {
+            let config = SledConfig { path, cache_bytes: config.cache_bytes };
+            Ok(Box::new(SledStore::open(&config)?))
+        }
+        Engine::Lsm => Err(SortedStoreError::Failed {
+            engine: "lsm",
+            path: path.display().to_string(),
+            what: "not there yet".to_owned(),
+        }),
+    }
+}
