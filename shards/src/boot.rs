@@ -11,10 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::node::ShardIndex;
 use rondo_storage::node_dir::NodeDirOptions;
-use rondo_storage::{
-    Companion, Manifest, NodeDir, RecoverOptions, Recovered, SortedStore, StdDisk, StorageError, StoreConfig,
-    StoreLimits, WalLimits, open_store, recover, run_ready,
-};
+use rondo_storage::{Companion, NodeDir, OpenOptions, Recovered, StoreConfig, StoreLimits, WalLimits};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::NodeConfig;
@@ -53,33 +50,24 @@ pub(crate) fn core_of(config: &NodeConfig, shard: usize) -> Option<usize> {
 
 fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<OpenShard, StartError> {
     let failed = |error: &dyn core::fmt::Display| StartError::Store { shard, reason: error.to_string() };
-    let disk = StdDisk::open(path).map_err(|error| failed(&error))?;
-    let manifest = run_ready(Manifest::read(&disk)).map_err(|error| failed(&error))?;
-    let generation = manifest.map_or(1, |manifest| manifest.store);
-    let store = StoreConfig { engine: config.engine, cache_bytes: config.store_cache_bytes as u64 };
-    let mut sorted = open_store(path, generation, &store).map_err(|error| failed(&error))?;
-    let recovered = recover_shard(config, &disk, &mut *sorted, shard, generation).map_err(|error| failed(&error))?;
+    let options = OpenOptions {
+        shard: shard.0,
+        salt: salt(),
+        limits: StoreLimits {
+            memtable_bytes_max: config.memtable_bytes,
+            cache_bytes_max: config.cache_bytes,
+            ..StoreLimits::default()
+        },
+        wal: WalLimits::default(),
+        store: StoreConfig { engine: config.engine, cache_bytes: config.store_cache_bytes as u64 },
+    };
+    let rondo_storage::OpenShard { recovered, sorted, generation } =
+        rondo_storage::open_shard(path, &options).map_err(|error| failed(&error))?;
     tracing::info!(shard = shard.0, report = ?recovered.report, "recovered");
     let core = core_of(config, shard.0.into()).map(|id| core_affinity::CoreId { id });
     let companion = Companion::spawn(format!("companion-{}", shard.0), sorted, generation, core);
     let companion = companion.map_err(|error| failed(&error))?;
     Ok(OpenShard { recovered, companion })
-}
-
-fn recover_shard(
-    config: &NodeConfig,
-    disk: &StdDisk,
-    sorted: &mut dyn SortedStore,
-    shard: ShardIndex,
-    generation: u32,
-) -> Result<Recovered, StorageError> {
-    let store = StoreLimits {
-        memtable_bytes_max: config.memtable_bytes,
-        cache_bytes_max: config.cache_bytes,
-        ..StoreLimits::default()
-    };
-    let options = RecoverOptions { shard: shard.0, salt: salt(), generation, store, wal: WalLimits::default() };
-    run_ready(recover(disk, sorted, options))
 }
 
 /// Differs from start to start, which is all that is asked of it.

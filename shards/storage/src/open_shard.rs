@@ -1,0 +1,50 @@
+//! A shard's directory, from its path to a shard that can go on: manifest, sorted store, log, in this order.
+//!
+//! Blocking, for whoever has no executor: the node before it starts, tools, tests. What is found damaged, and what
+//! becomes of it, is decided here and in [`crate::recovery`].
+
+use crate::disk::{StdDisk, run_ready};
+use crate::error::StorageError;
+use crate::limits::{StoreLimits, WalLimits};
+use crate::manifest::Manifest;
+use crate::recovery::{RecoverOptions, Recovered, recover};
+use crate::sorted_store::{SortedStore, StoreConfig, open_store};
+use std::path::Path;
+
+/// How to open a shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenOptions {
+    /// The shard that the directory must belong to.
+    pub shard: u16,
+    /// Any number that differs from start to start.
+    pub salt: u64,
+    /// Bounds of the memory.
+    pub limits: StoreLimits,
+    /// Bounds of the log.
+    pub wal: WalLimits,
+    /// The sorted store.
+    pub store: StoreConfig,
+}
+
+/// A shard that can go on.
+pub struct OpenShard {
+    /// Its memory and its log.
+    pub recovered: Recovered,
+    /// Its sorted store.
+    pub sorted: Box<dyn SortedStore>,
+    /// The generation of that store.
+    pub generation: u32,
+}
+
+/// Opens the shard in `path`, creating what is not there. Call it from a thread that is not pinned: the threads of the
+/// sorted stores inherit where they may run.
+pub fn open_shard(path: &Path, options: &OpenOptions) -> Result<OpenShard, StorageError> {
+    let disk = StdDisk::open(path).map_err(StorageError::io("open", &path.display().to_string()))?;
+    let manifest = run_ready(Manifest::read(&disk))?;
+    let generation = manifest.map_or(1, |manifest| manifest.store);
+    let mut sorted = open_store(path, generation, &options.store)?;
+    let OpenOptions { shard, salt, limits, wal, .. } = *options;
+    let recover_options = RecoverOptions { shard, salt, generation, store: limits, wal };
+    let recovered = run_ready(recover(&disk, &mut *sorted, recover_options))?;
+    Ok(OpenShard { recovered, sorted, generation })
+}
