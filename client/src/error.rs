@@ -187,6 +187,7 @@ pub fn refusal_name(refusal: Refusal) -> &'static str {
         Refusal::TooManySiblings => "too_many_siblings",
         Refusal::ClockSkew => "clock_skew",
         Refusal::DiskFailed => "disk_failed",
+        Refusal::DiskFull => "disk_full",
         Refusal::Unreadable => "unreadable",
         Refusal::Stopping => "stopping",
         Refusal::BadRequest => "bad_request",
@@ -211,7 +212,8 @@ fn explain(refusal: Refusal) -> &'static str {
             "the key has too many siblings; get it, merge them, and put with the context of the get"
         }
         Refusal::ClockSkew => "the node's clock is too far from its peers'; another node may do it",
-        Refusal::DiskFailed => "the node's log takes no writes; another node may do it",
+        Refusal::DiskFailed => "the node's disk fails or does not answer; another node may do it",
+        Refusal::DiskFull => "the node's disk is full: it takes only deletes; another node may do it",
         Refusal::Unreadable => "the node could not read the stored bytes; another node may do it",
         Refusal::Stopping => "the node is stopping; another node may do it",
         Refusal::BadRequest => "the request is not valid",

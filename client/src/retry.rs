@@ -89,7 +89,10 @@ impl RetryPolicy {
 fn is_the_nodes_own_trouble(error: &Error) -> bool {
     match error {
         Error::Refused { refusal, .. } => {
-            matches!(refusal, Refusal::Stopping | Refusal::DiskFailed | Refusal::ClockSkew | Refusal::Unreadable)
+            matches!(
+                refusal,
+                Refusal::Stopping | Refusal::DiskFull | Refusal::DiskFailed | Refusal::ClockSkew | Refusal::Unreadable
+            )
         }
         Error::ConnectionLost { .. } | Error::Unreachable { .. } | Error::NoAnswer { .. } => true,
         Error::Unknown { .. }
@@ -186,6 +189,7 @@ mod tests {
     fn a_refusal_is_retried_even_for_writes_because_nothing_happened() {
         check(&refused(Refusal::NotEnoughReplicas, None), Repeats::Harmful, 1, Some(5));
         check(&refused(Refusal::Stopping, None), Repeats::Harmful, 1, Some(0));
+        check(&refused(Refusal::DiskFull, None), Repeats::Harmful, 1, Some(0));
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What a core is told.
 
-use bytes::Bytes;
-
 use crate::node::{NodeId, PeerShard};
 use crate::now::Instant;
 use crate::object::EncodedObject;
@@ -46,11 +44,11 @@ pub enum Event {
         /// No later than the last one appended.
         upto: Lsn,
     },
-    /// The log can take no more writes; nothing after the last `Durable` is certain. Reads go on. Appends of the same
-    /// step that were not performed yet are dropped.
-    DiskFailed {
-        /// For people.
-        reason: Bytes,
+    /// The disk takes other writes than before. Says nothing about what was appended already: that is durable when
+    /// `Durable` says so, which may be long after, and until then it is uncertain.
+    DiskChanged {
+        /// What it takes from now on.
+        state: DiskState,
     },
     /// The link to a node came up or went down.
     LinkChanged {
@@ -64,6 +62,18 @@ pub enum Event {
         /// All of it.
         view: Arc<ClusterView>,
     },
+}
+
+/// Which writes the disk takes. Reads go on in every state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DiskState {
+    /// All.
+    #[default]
+    Writable,
+    /// Deletes only (there is a reserve for them): they are what makes room.
+    Full,
+    /// None: it fails, or does not answer, or even the reserve is used up.
+    Failing,
 }
 
 /// The outcome of a load.

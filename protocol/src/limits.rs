@@ -37,6 +37,10 @@ pub const ARENA_CHUNK_BYTES: usize = 64 * 1024;
 pub const REPLICAS_MAX: usize = 16;
 /// Requests in flight inside one core; beyond it the answer is `Busy`.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 16 * 1024;
+/// Of these, how many there may be when a write is let in: when the disk hangs, writes pile up, and reads still find room.
+pub const WRITES_IN_FLIGHT_MAX: usize = REQUESTS_IN_FLIGHT_MAX / 4 * 3;
+/// A peer's fetch or version that is not answered by then is refused: as long as a client waits that does not say.
+pub const PEER_WAIT_MAX: Duration = REQUEST_TIMEOUT_DEFAULT;
 /// Writers that may wait for one key; beyond it the answer is `Busy`.
 pub const WRITERS_PER_KEY_MAX: usize = 256;
 /// Requests of one client connection that may be unanswered; beyond it reading stops.

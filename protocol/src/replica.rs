@@ -4,13 +4,14 @@
 //! fetch:     loading ──► (what was found is not durable: parked) ──► fetched
 //! replicate: waiting its turn, loading ──► merged ──changed: appended; either way durable──► replicated
 //! ```
-//! An acknowledgement speaks of what the key holds after the merge, so it waits for that record even where nothing
+//! Both end after a while in any case: the coordinator has given up by then, and a disk that hangs must not fill the core
+//! with them. An acknowledgement speaks of what the key holds after the merge, so it waits for that record even where nothing
 //! had to be appended.
 
 use crate::coordinator::in_flight::{Flight, InFlight, Progress};
 use crate::coordinator::turn::Turn;
 use crate::event::Found;
-use crate::limits::{REQUESTS_IN_FLIGHT_MAX, SIBLINGS_WARN};
+use crate::limits::{PEER_WAIT_MAX, REQUESTS_IN_FLIGHT_MAX, SIBLINGS_WARN, WRITES_IN_FLIGHT_MAX};
 use crate::node::PeerShard;
 use crate::object::EncodedObject;
 use crate::ring::ObjectKey;
@@ -43,7 +44,7 @@ pub(crate) fn fetch(
     if REQUESTS_IN_FLIGHT_MAX <= flights.count() {
         return serve.answer(FetchAnswer::Refused(Refusal::Busy), turn);
     }
-    let ticket = flights.insert(Flight::ServeFetch(serve), None);
+    let ticket = flights.insert(Flight::ServeFetch(serve), Some(turn.now.instant + PEER_WAIT_MAX));
     turn.load(ticket, key);
 }
 
@@ -58,8 +59,8 @@ impl ServeFetch {
                 if turn.shard.durability.is_durable(lsn) {
                     return self.durable(turn);
                 }
-                if turn.shard.durability.has_failed() {
-                    return self.disk_failed(turn);
+                if turn.shard.durability.is_failing() {
+                    return self.woken(turn);
                 }
                 turn.await_durable(lsn, ticket);
                 return Progress::Waits;
@@ -79,8 +80,8 @@ impl ServeFetch {
         Progress::Settled
     }
 
-    /// What was found will never be durable.
-    pub(crate) fn disk_failed(&mut self, turn: &mut Turn<'_>) -> Progress {
+    /// What was asked for is not there, or not durable, and nobody waits for it any more.
+    pub(crate) fn woken(&mut self, turn: &mut Turn<'_>) -> Progress {
         self.answer(FetchAnswer::Refused(Refusal::DiskFailed), turn);
         Progress::Settled
     }
@@ -116,7 +117,7 @@ pub(crate) fn replicate(
         }
         Ok(policy) => {
             let merge = Merge { peer, peer_ticket, key, object, policy };
-            let ticket = flights.insert(Flight::Merge(merge), None);
+            let ticket = flights.insert(Flight::Merge(merge), Some(turn.now.instant + PEER_WAIT_MAX));
             update::begin(ticket, flights, turn);
         }
     }
@@ -129,10 +130,8 @@ fn admit(
     turn: &mut Turn<'_>,
 ) -> Result<ConflictPolicy, Refusal> {
     let policy = turn.shard.policy(key).ok_or(Refusal::UnknownKeyspace)?;
-    if turn.shard.durability.has_failed() {
-        return Err(Refusal::DiskFailed);
-    }
-    if REQUESTS_IN_FLIGHT_MAX <= flights.count() {
+    turn.shard.durability.check_append(object.is_deleted())?;
+    if WRITES_IN_FLIGHT_MAX <= flights.count() {
         return Err(Refusal::Busy);
     }
     // What is stored is observed first, so that no later dot of this shard is earlier than what it replaces.
@@ -152,8 +151,8 @@ impl Merge {
 
     /// Its turn: merges, and appends the result if it is news.
     pub(crate) fn apply(&mut self, ticket: Ticket, current: &mut Current, turn: &mut Turn<'_>) -> Applied {
-        if turn.shard.durability.has_failed() {
-            return self.refuse(Refusal::DiskFailed, turn);
+        if let Err(refusal) = turn.shard.durability.check_append(self.object.is_deleted()) {
+            return self.refuse(refusal, turn);
         }
         let (merged, lsn_known) = match current {
             Current::Unreadable => return self.refuse(Refusal::Unreadable, turn),
@@ -191,8 +190,8 @@ impl Merge {
         Progress::Settled
     }
 
-    /// It will never be surely durable.
-    pub(crate) fn disk_failed(&mut self, turn: &mut Turn<'_>) -> Progress {
+    /// It is not durable (or not even loaded), and nobody waits for it any more.
+    pub(crate) fn woken(&mut self, turn: &mut Turn<'_>) -> Progress {
         self.answer(Err(Refusal::DiskFailed), turn);
         Progress::Settled
     }

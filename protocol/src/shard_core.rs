@@ -92,7 +92,7 @@ impl ShardCore {
                 turn.shard.durability.advance(upto);
                 awaken::release(flights, turn);
             }
-            Event::DiskFailed { reason: _ } => awaken::disk_failed(flights, turn),
+            Event::DiskChanged { state } => awaken::disk_changed(state, flights, turn),
             Event::LinkChanged { node, shards } => {
                 turn.shard.links.change(node, shards);
                 if shards.is_none() {

@@ -125,8 +125,8 @@ pub(crate) fn loaded(load: Ticket, found: Found, flights: &mut InFlight, turn: &
     }
 }
 
-/// The clock's bound is higher now: the puts that wait for it try again.
-pub(crate) fn bound_raised(flights: &mut InFlight, turn: &mut Turn<'_>) {
+/// The puts that wait for a higher bound of the clock try again: it is higher now, or there will be none for a while.
+pub(crate) fn retry_waiting(flights: &mut InFlight, turn: &mut Turn<'_>) {
     // Only as many as wait now: one that finds the bound too low again goes to the end.
     for _ in 0..turn.shard.clock.waiting_count() {
         let Some(ticket) = turn.shard.clock.pop_waiting() else { return };

@@ -11,7 +11,7 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 use rondo_protocol::causality::{ActorId, Hlc, Incarnation};
 use rondo_protocol::effect::{Effect, Effects, Record};
-use rondo_protocol::event::{Event, Found};
+use rondo_protocol::event::{DiskState, Event, Found};
 use rondo_protocol::node::{NodeId, PeerShard, ShardIndex};
 use rondo_protocol::now::{Instant, Now};
 use rondo_protocol::object::EncodedObject;
@@ -42,7 +42,7 @@ struct World {
     keys: Vec<ObjectKey>,
     stored: HashMap<Bytes, (EncodedObject, Lsn)>,
     appended: Lsn,
-    has_failed: bool,
+    disk: DiskState,
     /// What may happen next.
     pending: Vec<Event>,
     effects: Effects,
@@ -79,7 +79,7 @@ fn world(seed: u64, names: &[&str]) -> World {
         keys: (0..4).map(key).collect(),
         stored: HashMap::new(),
         appended: Lsn(0),
-        has_failed: false,
+        disk: DiskState::Writable,
         pending: Vec::new(),
         effects: Vec::new(),
         asked: 0,
@@ -107,7 +107,7 @@ impl World {
                     self.pending.push(Event::Loaded { ticket, found });
                 }
                 Effect::Append { lsn, record } => {
-                    assert!(!self.has_failed, "an append after the log had failed");
+                    assert_ne!(self.disk, DiskState::Failing, "an append while the disk fails");
                     assert_eq!(lsn, self.appended.next(), "the log is counted without a gap");
                     self.appended = lsn;
                     if let Record::Object { key, object } = record {
@@ -198,12 +198,15 @@ impl World {
                 let event = self.pending.swap_remove(at);
                 self.deliver(event);
             }
-            28..33 if !self.has_failed => self.deliver(Event::Durable { upto: self.appended }),
+            // Also while the disk fails: what was tried again may have got through.
+            28..33 => self.deliver(Event::Durable { upto: self.appended }),
             33 => self.deliver(Event::LinkChanged { node, shards: None }),
             34..36 => self.deliver(Event::LinkChanged { node, shards: Some(NonZeroU16::MIN) }),
-            36 if self.dice.throw(200) == 0 => {
-                self.has_failed = true;
-                self.deliver(Event::DiskFailed { reason: Bytes::new() });
+            36 if self.dice.throw(20) == 0 => {
+                let states = [DiskState::Writable, DiskState::Writable, DiskState::Full, DiskState::Failing];
+                let state = states[self.dice.throw(states.len())];
+                self.disk = state;
+                self.deliver(Event::DiskChanged { state });
             }
             _ => {
                 let millis = self.dice.throw(15) as u64;
@@ -220,9 +223,7 @@ impl World {
             }
         }
         self.pass(60_000);
-        if !self.has_failed {
-            self.deliver(Event::Durable { upto: self.appended });
-        }
+        self.deliver(Event::Durable { upto: self.appended });
     }
 }
 

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rondo_protocol::Event;
+use rondo_protocol::event::DiskState;
 use rondo_protocol::now::Instant;
 use rondo_protocol::ticket::Lsn;
 use rondo_storage::{CompanionRequest, FrozenTable, Manifest, StorageError, WalWriter, finish_checkpoint};
@@ -91,7 +91,7 @@ impl Shard {
     fn fail_disk(&mut self, error: &StorageError) {
         tracing::error!(shard = self.index.0, %error, "the log takes no more writes; restart the node");
         self.disk_failure = Some(error.to_string());
-        self.deliver(Event::DiskFailed { reason: Bytes::from(error.to_string()) });
+        self.deliver(Event::DiskChanged { state: DiskState::Failing });
     }
 
     /// Freezes the memtable and gives it to the companion, if it is time.

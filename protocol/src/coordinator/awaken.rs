@@ -1,10 +1,11 @@
-//! What wakes the flights that wait: the disk (well or failed), a broken link, time.
+//! What wakes the flights that wait: the disk, a broken link, time.
 //!
 //! Each waiter is found by its ticket, told, and ended if that settled it. What it makes of the news is its own file's.
 
 use super::durability::Waiter;
 use super::in_flight::{Flight, InFlight, Progress};
 use super::turn::Turn;
+use crate::event::DiskState;
 use crate::node::NodeId;
 use crate::ticket::Ticket;
 use crate::update;
@@ -16,7 +17,7 @@ pub(crate) fn release(flights: &mut InFlight, turn: &mut Turn<'_>) {
             Waiter::Flight(ticket) => ticket,
             Waiter::Bound(bound) => {
                 turn.shard.clock.raise_bound(bound);
-                update::bound_raised(flights, turn);
+                update::retry_waiting(flights, turn);
                 continue;
             }
         };
@@ -31,18 +32,12 @@ pub(crate) fn release(flights: &mut InFlight, turn: &mut Turn<'_>) {
     }
 }
 
-/// The log has failed: all who waited for it are told so.
-pub(crate) fn disk_failed(flights: &mut InFlight, turn: &mut Turn<'_>) {
-    turn.shard.durability.fail();
-    while let Some(ticket) = turn.shard.pop_in_vain() {
-        let progress = match flights.get_mut(ticket) {
-            Some(Flight::Get(get)) => get.disk_failed(ticket, turn),
-            Some(Flight::Put(put)) => put.disk_failed(turn),
-            Some(Flight::ServeFetch(serve)) => serve.disk_failed(turn),
-            Some(Flight::Merge(merge)) => merge.disk_failed(turn),
-            Some(Flight::Forward(_) | Flight::KeyLoad(_)) | None => continue,
-        };
-        flights.settle(ticket, progress);
+/// The disk takes other writes than before. Who waits for something appended goes on waiting; the writes that wait for a
+/// higher bound of the clock, and have appended nothing, have another turn, so that they are refused now if they must be.
+pub(crate) fn disk_changed(state: DiskState, flights: &mut InFlight, turn: &mut Turn<'_>) {
+    turn.shard.durability.change_disk(state);
+    if state != DiskState::Writable {
+        update::retry_waiting(flights, turn);
     }
 }
 
@@ -72,7 +67,9 @@ pub(crate) fn woken(ticket: Ticket, flights: &mut InFlight, turn: &mut Turn<'_>)
         }
         Some(Flight::Put(put)) => put.woken(turn),
         Some(Flight::Forward(forward)) => forward.woken(turn),
-        Some(Flight::ServeFetch(_) | Flight::Merge(_) | Flight::KeyLoad(_)) | None => return,
+        Some(Flight::ServeFetch(serve)) => serve.woken(turn),
+        Some(Flight::Merge(merge)) => merge.woken(turn),
+        Some(Flight::KeyLoad(_)) | None => return,
     };
     flights.settle(ticket, progress);
 }

@@ -1,13 +1,16 @@
 //! What waits for the disk.
 //!
 //! Nothing is said before it is durable: acknowledgements, replies and answers to reads park here under the log
-//! record that they speak of, and leave in its order when the log says that it would survive a power cut.
+//! record that they speak of, and leave in its order when the log says that it would survive a power cut. While the
+//! disk fails nothing leaves and nobody is turned away: the same records are tried again, and may become durable yet.
 
 use std::collections::VecDeque;
 
 use crate::causality::Hlc;
+use crate::event::DiskState;
 use crate::planted::{Planted, is_planted};
 use crate::ticket::{Lsn, Ticket};
+use crate::wire::reply::Refusal;
 
 /// Who waits for a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,18 +27,18 @@ pub(crate) struct Durability {
     appended: Lsn,
     durable: Lsn,
     parked: VecDeque<(Lsn, Waiter)>,
-    has_failed: bool,
+    disk: DiskState,
 }
 
 impl Durability {
     /// All up to `recovered` is durable.
     pub(crate) fn new(recovered: Lsn) -> Durability {
-        Durability { appended: recovered, durable: recovered, parked: VecDeque::new(), has_failed: false }
+        Durability { appended: recovered, durable: recovered, parked: VecDeque::new(), disk: DiskState::Writable }
     }
 
     /// The number of the record appended next.
     pub(crate) fn count_append(&mut self) -> Lsn {
-        assert!(!self.has_failed, "an append after the log had failed");
+        assert_ne!(self.disk, DiskState::Failing, "an append while the disk fails");
         self.appended = self.appended.next();
         self.appended
     }
@@ -61,9 +64,7 @@ impl Durability {
     /// The log is durable up to and with `upto`.
     pub(crate) fn advance(&mut self, upto: Lsn) {
         assert!(upto <= self.appended, "the log claims {upto} durable, but only {} was appended", self.appended);
-        if !self.has_failed {
-            self.durable = self.durable.max(upto);
-        }
+        self.durable = self.durable.max(upto);
     }
 
     /// The next waiter whose record is durable.
@@ -75,21 +76,26 @@ impl Durability {
         self.parked.pop_front().map(|(_, waiter)| waiter)
     }
 
-    /// Nothing more will become durable.
-    pub(crate) fn fail(&mut self) {
-        self.has_failed = true;
+    /// The disk takes other writes than before.
+    pub(crate) fn change_disk(&mut self, state: DiskState) {
+        self.disk = state;
     }
 
-    /// Has the log failed?
+    /// Does nothing become durable for now?
     #[inline]
-    pub(crate) fn has_failed(&self) -> bool {
-        self.has_failed
+    pub(crate) fn is_failing(&self) -> bool {
+        self.disk == DiskState::Failing
     }
 
-    /// The next waiter in vain, after the log has failed.
-    pub(crate) fn pop_in_vain(&mut self) -> Option<Waiter> {
-        assert!(self.has_failed, "waiters are turned away though the log is well");
-        self.parked.pop_front().map(|(_, waiter)| waiter)
+    /// May a record of this kind be appended? A tombstone may where a value may not.
+    #[inline]
+    pub(crate) fn check_append(&self, is_tombstone: bool) -> Result<(), Refusal> {
+        match self.disk {
+            DiskState::Writable => Ok(()),
+            DiskState::Full if is_tombstone => Ok(()),
+            DiskState::Full => Err(Refusal::DiskFull),
+            DiskState::Failing => Err(Refusal::DiskFailed),
+        }
     }
 }
 
@@ -119,13 +125,25 @@ mod tests {
     }
 
     #[test]
-    fn nothing_becomes_durable_after_the_log_has_failed() {
+    fn a_disk_that_fails_takes_nothing_back_and_promises_nothing() {
         let mut durability = Durability::new(Lsn(0));
         let lsn = durability.count_append();
         durability.park(lsn, flight(1));
-        durability.fail();
-        durability.advance(lsn);
+        durability.change_disk(DiskState::Failing);
+        assert_eq!(durability.check_append(true), Err(Refusal::DiskFailed));
         assert!(!durability.is_durable(lsn));
-        assert_eq!(durability.pop_in_vain(), Some(flight(1)));
+        assert_eq!(durability.pop_durable(), None);
+        durability.advance(lsn);
+        assert_eq!(durability.pop_durable(), Some(flight(1)));
+    }
+
+    #[test]
+    fn a_full_disk_takes_what_makes_room() {
+        let mut durability = Durability::new(Lsn(0));
+        durability.change_disk(DiskState::Full);
+        assert_eq!(durability.check_append(true), Ok(()));
+        assert_eq!(durability.check_append(false), Err(Refusal::DiskFull));
+        durability.change_disk(DiskState::Writable);
+        assert_eq!(durability.check_append(false), Ok(()));
     }
 }

@@ -102,7 +102,10 @@ impl Forward {
 fn another_may_do_it(reply: &DataReply) -> bool {
     match reply {
         DataReply::Refused { refusal, .. } => {
-            matches!(refusal, Refusal::ClockSkew | Refusal::DiskFailed | Refusal::Unreadable | Refusal::Stopping)
+            matches!(
+                refusal,
+                Refusal::ClockSkew | Refusal::DiskFull | Refusal::DiskFailed | Refusal::Unreadable | Refusal::Stopping
+            )
         }
         DataReply::Found { .. } | DataReply::NotFound { .. } | DataReply::Stored { .. } | DataReply::Unknown { .. } => {
             false

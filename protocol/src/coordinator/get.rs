@@ -92,7 +92,8 @@ impl Get {
             Found::Object { object, lsn } if turn.shard.durability.is_durable(lsn) => {
                 self.hear_whole(usize::from(me), Some(object), turn);
             }
-            Found::Object { .. } if turn.shard.durability.has_failed() => {
+            // It may be durable one day; others can answer now.
+            Found::Object { .. } if turn.shard.durability.is_failing() => {
                 self.hear_refusal(usize::from(me), Refusal::DiskFailed);
             }
             Found::Object { object, lsn } => {
@@ -108,15 +109,6 @@ impl Get {
     pub(crate) fn durable(&mut self, ticket: Ticket, turn: &mut Turn<'_>) -> Progress {
         if let (Some(me), Some(object)) = (self.plan.me, self.own.take()) {
             self.hear_whole(usize::from(me), Some(object), turn);
-        }
-        self.advance(ticket, turn)
-    }
-
-    /// The own copy will never be durable.
-    pub(crate) fn disk_failed(&mut self, ticket: Ticket, turn: &mut Turn<'_>) -> Progress {
-        self.own = None;
-        if let Some(me) = self.plan.me {
-            self.hear_refusal(usize::from(me), Refusal::DiskFailed);
         }
         self.advance(ticket, turn)
     }

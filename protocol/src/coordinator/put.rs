@@ -15,7 +15,7 @@ use super::in_flight::{Flight, InFlight, Progress};
 use super::plan::Plan;
 use super::turn::Turn;
 use crate::causality::{CausalContext, ClockError, Dot, VersionVector};
-use crate::limits::{REQUESTS_IN_FLIGHT_MAX, SIBLINGS_WARN};
+use crate::limits::{SIBLINGS_WARN, WRITES_IN_FLIGHT_MAX};
 use crate::node::NodeId;
 use crate::object::{EncodedObject, SiblingKind};
 use crate::ring::ObjectKey;
@@ -80,7 +80,7 @@ impl Put {
         plan.expect_write();
         let put = Put { asker, key, plan, value, seen, stored: None };
         put.check_possible(turn)?;
-        if REQUESTS_IN_FLIGHT_MAX <= flights.count() {
+        if WRITES_IN_FLIGHT_MAX <= flights.count() {
             return Err(Refusal::Busy);
         }
         Ok(put)
@@ -88,9 +88,7 @@ impl Put {
 
     /// May the write be begun now?
     fn check_possible(&self, turn: &Turn<'_>) -> Result<(), Refusal> {
-        if turn.shard.durability.has_failed() {
-            return Err(Refusal::DiskFailed);
-        }
+        turn.shard.durability.check_append(self.value.is_none())?;
         if turn.shard.drift.is_ours_off(turn.now) {
             return Err(Refusal::ClockSkew);
         }
@@ -201,18 +199,6 @@ impl Put {
     pub(crate) fn link_down(&mut self, node: NodeId, turn: &mut Turn<'_>) -> Progress {
         let Some(place) = self.plan.place(node) else { return Progress::Waits };
         self.plan.quorum.record_failure(place);
-        self.conclude(turn)
-    }
-
-    /// The own copy will never be surely durable.
-    pub(crate) fn disk_failed(&mut self, turn: &mut Turn<'_>) -> Progress {
-        if self.stored.is_none() {
-            turn.refuse(self.asker, Refusal::DiskFailed);
-            return Progress::Settled;
-        }
-        if let Some(me) = self.plan.me {
-            self.plan.quorum.record_failure(usize::from(me));
-        }
         self.conclude(turn)
     }
 

@@ -53,17 +53,6 @@ impl Shard {
         Some(self.view.keyspace(key.keyspace())?.policy)
     }
 
-    /// The next flight that waited for the disk in vain, after it has failed.
-    pub(crate) fn pop_in_vain(&mut self) -> Option<Ticket> {
-        loop {
-            match self.durability.pop_in_vain() {
-                Some(Waiter::Flight(ticket)) => return Some(ticket),
-                Some(Waiter::Bound(_)) => {}
-                None => return self.clock.pop_waiting(),
-            }
-        }
-    }
-
     /// Can messages reach `node` now?
     pub(crate) fn is_reachable(&self, node: NodeId) -> bool {
         node == self.view.me || self.links.shards(node).is_some()

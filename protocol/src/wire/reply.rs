@@ -93,7 +93,7 @@ pub enum Refusal {
     TooManySiblings = 10,
     /// This node's clock is too far from its peers'. Another node may do it.
     ClockSkew = 11,
-    /// The log takes no writes. Another node may do it.
+    /// The disk fails or does not answer: the log takes no writes for now. Another node may do it.
     DiskFailed = 12,
     /// The stored bytes could not be read. Another node may do it.
     Unreadable = 13,
@@ -104,11 +104,13 @@ pub enum Refusal {
     /// The replies before this one filled the frame of a batch (or one key's siblings are more than a frame holds).
     /// Nothing was changed; ask for this key again, in a smaller batch.
     ReplyFull = 16,
+    /// The disk is full: only deletes are taken. Another node may do it.
+    DiskFull = 17,
 }
 
 impl Refusal {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Refusal; 16] = [
+    pub const ALL: [Refusal; 17] = [
         Refusal::NotEnoughReplicas,
         Refusal::Busy,
         Refusal::DeadlinePassed,
@@ -125,6 +127,7 @@ impl Refusal {
         Refusal::Stopping,
         Refusal::BadRequest,
         Refusal::ReplyFull,
+        Refusal::DiskFull,
     ];
 
     /// Its number on the wire.
@@ -145,6 +148,7 @@ impl Refusal {
             | Refusal::DeadlinePassed
             | Refusal::ClockSkew
             | Refusal::DiskFailed
+            | Refusal::DiskFull
             | Refusal::Unreadable
             | Refusal::Stopping
             | Refusal::ReplyFull => true,

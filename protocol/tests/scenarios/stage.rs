@@ -7,7 +7,7 @@
 //! object old k v=1 at -500 [by n2]  names a version written 500 ms ago
 //! client A put k v=1 w=2 [n=3 timeout=100 ago=50 context=old|stored|garbage|future]   (get, delete likewise)
 //! loaded k nothing|stored|unreadable|<object>   answers the oldest load of k; `stored` is the last append
-//! durable 2 | disk failed | stop | link n2 down | view 2 | wait 20 | wall +600 | n2 clock +600 | n2 epoch 0
+//! durable 2 | disk failing|full|writable | stop | link n2 down | view 2 | wait 20 | wall +600 | n2 clock +600 | n2 epoch 0
 //! n2 replicated k[@1] ok|Busy       answers the last (or first) replicate of k to n2
 //! n2 fetched k nothing|digest <object>|<object>|Busy     n2 forwarded k <object>|Busy
 //! n2 asks fetch|fetch-digest|replicate k [<object>]      n2 asks put k v=1 w=2
@@ -24,7 +24,7 @@ use core::num::NonZeroU16;
 use core::time::Duration;
 use rondo_protocol::causality::{ActorId, Dot, Hlc, Incarnation, VersionVector};
 use rondo_protocol::effect::{Effect, Effects, Record};
-use rondo_protocol::event::{Event, Found};
+use rondo_protocol::event::{DiskState, Event, Found};
 use rondo_protocol::node::{NodeId, PeerShard, ShardIndex};
 use rondo_protocol::now::{Instant, Now};
 use rondo_protocol::object::{EncodedObject, SiblingKind};
@@ -145,7 +145,7 @@ impl Stage {
                 self.deliver(Event::Loaded { ticket, found })
             }
             ["durable", upto] => self.deliver(Event::Durable { upto: Lsn(number::<u64>(upto)? + self.lsn_offset) }),
-            ["disk", "failed"] => self.deliver(Event::DiskFailed { reason: Bytes::new() }),
+            ["disk", state] => self.deliver(Event::DiskChanged { state: disk_state(state)? }),
             ["stop"] => {
                 self.core()?.stop();
                 Ok(())
@@ -473,6 +473,12 @@ fn level(word: &str) -> Played<Level> {
     })
 }
 
+fn disk_state(word: &str) -> Played<DiskState> {
+    let all = [("writable", DiskState::Writable), ("full", DiskState::Full), ("failing", DiskState::Failing)];
+    let state = all.into_iter().find(|(name, _)| *name == word).map(|(_, state)| state);
+    state.ok_or_else(|| format!("no disk is {word}"))
+}
+
 fn refusal(word: &str) -> Played<Refusal> {
     let all = [
         Refusal::NotEnoughReplicas,
@@ -480,6 +486,7 @@ fn refusal(word: &str) -> Played<Refusal> {
         Refusal::DeadlinePassed,
         Refusal::ClockSkew,
         Refusal::DiskFailed,
+        Refusal::DiskFull,
         Refusal::Unreadable,
         Refusal::Stopping,
     ];

@@ -196,7 +196,7 @@ pub fn answers() -> Vec<(&'static str, &'static str, DataReply, DataAnswer)> {
     let saw_two = context(token_low, &[(ACTOR_A, HLC_1), (ACTOR_B, HLC_2)]);
     let saw_gone = context(token_low, &[(ACTOR_B, HLC_2)]);
     let value = Bytes::from_static;
-    let (r2, r1, r0) = (receipt(2), receipt(1), Refusal::Busy);
+    let (r2, r1, r0, full) = (receipt(2), receipt(1), Refusal::Busy, Refusal::DiskFull);
     let busy = Some(Duration::from_millis(20));
     vec![
         ("found", "FOUND: one value", DataReply::Found { receipt: r2, token_low, object: one.clone() }, {
@@ -226,6 +226,9 @@ pub fn answers() -> Vec<(&'static str, &'static str, DataReply, DataAnswer)> {
         }),
         ("refused", "REFUSED: busy, retry after 20 ms", DataReply::Refused { refusal: r0, retry_after: busy }, {
             DataAnswer::Refused { refusal: r0, retry_after: busy }
+        }),
+        ("refused_disk_full", "REFUSED: the disk is full", DataReply::Refused { refusal: full, retry_after: None }, {
+            DataAnswer::Refused { refusal: full, retry_after: None }
         }),
         ("unknown", "UNKNOWN: one of two acknowledgements came", DataReply::Unknown { receipt: r1 }, {
             DataAnswer::Unknown { receipt: r1 }
@@ -360,6 +363,9 @@ fn peer_messages() -> Vec<(&'static str, &'static str, PeerMessage)> {
         ("replicated", "REPLICATED: durable", PeerMessage::Replicated { ticket, outcome: Ok(()) }),
         ("replicated_refused", "REPLICATED: refused, the disk failed", {
             PeerMessage::Replicated { ticket, outcome: Err(Refusal::DiskFailed) }
+        }),
+        ("replicated_disk_full", "REPLICATED: refused, the disk is full", {
+            PeerMessage::Replicated { ticket, outcome: Err(Refusal::DiskFull) }
         }),
         ("fetch", "FETCH default/city, digest only", { PeerMessage::Fetch { ticket, key: city, digest_only: true } }),
         ("fetched_nothing", "FETCHED: nothing", fetched(FetchAnswer::Nothing)),
