@@ -4,6 +4,8 @@ use core::time::Duration;
 
 use rondo_protocol::limits::{CONNECTION_IN_FLIGHT_MAX, FRAME_BODY_BYTES_MAX};
 
+/// A turn that takes longer is counted: whoever shares the core waits for it.
+pub const LONG_TURN: Duration = Duration::from_millis(1);
 /// Bytes read from a connection at once; one such buffer a shard, not a connection.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
 /// Batches that may wait in a shard's inbox; beyond it the sender answers `Busy`.

@@ -28,7 +28,7 @@ use crate::cold::ColdReads;
 use crate::commit_loop::Checkpoint;
 use crate::deadline_loop::Beats;
 use crate::facts::NodeFacts;
-use crate::limits::READ_BYTES_MAX;
+use crate::limits::{LONG_TURN, READ_BYTES_MAX};
 use crate::mesh::{Mesh, MeshRequest};
 use crate::metrics::{Counters, RequestKind};
 use crate::net::{Arrivals, Calls, Clients, Destination, Peers, Socket};
@@ -291,10 +291,8 @@ impl Shard {
     }
 
     fn record_latencies(&mut self) {
-        if self.settled.is_empty() {
-            return;
-        }
         let now = self.facts.clock.instant();
+        self.counters.long_turns += u64::from(now - self.now.instant > LONG_TURN);
         for (kind, arrived) in self.settled.drain(..) {
             self.counters.latency[kind as usize].record(now - arrived);
         }

@@ -6,6 +6,7 @@
 mod memory;
 mod report;
 mod rondo;
+pub mod storage;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -23,6 +23,8 @@ enum Chore {
     Ci(ci::CiOptions),
     /// Measure CPU per operation, latency and memory of the shipped binary, beside a plain TCP echo in the same run.
     Bench(bench::BenchOptions),
+    /// Measure the storage: durable puts of both engines beside plain sled and fjall, reads during checkpoints, recovery.
+    BenchStorage(bench::storage::StorageOptions),
     /// The echo server that the benchmark measures beside rondo (started by it).
     #[command(hide = true)]
     EchoServer {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().chore {
         Chore::Ci(options) => ci::run(&options),
         Chore::Bench(options) => bench::run(&options),
+        Chore::BenchStorage(options) => bench::storage::run(&options),
         Chore::EchoServer { request_bytes, reply_bytes } => echo::serve(request_bytes, reply_bytes),
     };
     match outcome {

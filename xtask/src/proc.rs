@@ -28,3 +28,12 @@ pub fn resident_bytes(pid: u32) -> Result<u64, String> {
         .map(|kib| kib * 1024)
         .ok_or_else(|| format!("{path} has no VmRSS"))
 }
+
+/// Bytes that process `pid` has had written to devices so far.
+pub fn written_bytes(pid: u32) -> Result<u64, String> {
+    let path = format!("/proc/{pid}/io");
+    let io = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    io.lines()
+        .find_map(|line| line.strip_prefix("write_bytes: ")?.parse().ok())
+        .ok_or_else(|| format!("{path} has no write_bytes"))
+}

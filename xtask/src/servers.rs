@@ -76,37 +76,79 @@ impl Drop for Server {
 pub struct Cluster {
     /// Its nodes, in order.
     pub nodes: Vec<Server>,
-    directory: PathBuf,
+    /// Where it keeps its data: `nI` is the directory of node I.
+    pub directory: PathBuf,
+    /// How each node was started, and its admin port.
+    commands: Vec<(Vec<String>, SocketAddr)>,
+    program: PathBuf,
 }
 
 impl Cluster {
-    /// Starts `count` nodes from `program` with data under `directory`, and waits until all are ready.
-    pub fn start(program: &Path, directory: PathBuf, count: usize, shards: usize) -> Result<Cluster, String> {
+    /// Starts `count` nodes from `program` with data under `directory` and these `flags`, and waits until all are ready.
+    pub fn start(
+        program: &Path,
+        directory: PathBuf,
+        count: usize,
+        shards: usize,
+        flags: &[&str],
+    ) -> Result<Cluster, String> {
         let mut addresses = Vec::new();
         for _ in 0..count {
             addresses.push([free_address()?, free_address()?, free_address()?]);
         }
         let list: Vec<String> =
             addresses.iter().enumerate().map(|(index, [_, peer, _])| format!("n{index}={peer}@r{index}")).collect();
-        let mut nodes = Vec::new();
-        for (index, [client, peer, admin]) in addresses.iter().enumerate() {
-            let child = Command::new(program)
-                .arg("serve")
-                .args(["--name", &format!("n{index}"), "--rack", &format!("r{index}"), "--nodes", &list.join(",")])
-                .args(["--data", &directory.join(format!("n{index}")).to_string_lossy()])
-                .args(["--listen", &client.to_string(), "--peer-listen", &peer.to_string()])
-                .args(["--admin-listen", &admin.to_string(), "--shards", &shards.to_string()])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .map_err(|error| format!("cannot start {}: {error}", program.display()))?;
-            nodes.push(Server { child, address: *client });
+        let command = |(index, [client, peer, admin]): (usize, &[SocketAddr; 3])| {
+            let data = directory.join(format!("n{index}"));
+            let said: Vec<String> = vec![
+                "serve".to_owned(),
+                format!("--name=n{index}"),
+                format!("--rack=r{index}"),
+                format!("--nodes={}", list.join(",")),
+                format!("--data={}", data.display()),
+                format!("--listen={client}"),
+                format!("--peer-listen={peer}"),
+                format!("--admin-listen={admin}"),
+                format!("--shards={shards}"),
+            ];
+            (said.into_iter().chain(flags.iter().map(|&flag| flag.to_owned())).collect(), *admin)
+        };
+        let commands = addresses.iter().enumerate().map(command).collect();
+        let mut cluster = Cluster { nodes: Vec::new(), directory, commands, program: program.to_owned() };
+        for (index, [client, ..]) in addresses.iter().enumerate() {
+            let node = cluster.spawn(index, *client)?;
+            cluster.nodes.push(node);
         }
-        let cluster = Cluster { nodes, directory };
-        for [_, _, admin] in &addresses {
-            wait_for("rondo", || is_ready(*admin))?;
-        }
+        cluster.wait_until_ready()?;
         Ok(cluster)
+    }
+
+    /// Kills node `index` (no clean stop), starts it again, and gives the time from the start to its first answer "ready".
+    pub fn restart_killed(&mut self, index: usize) -> Result<Duration, String> {
+        self.nodes[index].end();
+        let began = Instant::now();
+        self.nodes[index] = self.spawn(index, self.nodes[index].address)?;
+        self.wait_until_ready()?;
+        Ok(began.elapsed())
+    }
+
+    /// The admin port of a node.
+    pub fn admin(&self, index: usize) -> SocketAddr {
+        self.commands[index].1
+    }
+
+    fn spawn(&self, index: usize, address: SocketAddr) -> Result<Server, String> {
+        let spawned = Command::new(&self.program)
+            .args(&self.commands[index].0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let child = spawned.map_err(|error| format!("cannot start {}: {error}", self.program.display()))?;
+        Ok(Server { child, address })
+    }
+
+    fn wait_until_ready(&self) -> Result<(), String> {
+        self.commands.iter().try_for_each(|(_, admin)| wait_for("rondo", || is_ready(*admin)))
     }
 
     /// The client addresses, separated by commas.
@@ -128,15 +170,17 @@ fn free_address() -> Result<SocketAddr, String> {
 }
 
 fn is_ready(admin: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(admin)?;
-        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-        stream.write_all(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    http_get(admin, "/health/ready").is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+}
+
+/// The whole answer of an admin port, head included.
+pub fn http_get(admin: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(admin)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) -> Result<(), String> {

@@ -145,6 +145,11 @@ pub(super) const COUNTERS: &[CounterMetric] = &[
     counter("rondo_core_stalls_total", "Times the executor did not run for over 100 ms", |report| {
         report.counters.stalls
     }),
+    counter(
+        "rondo_core_long_turns_total",
+        "Turns of the executor that took over 1 ms, preemption included",
+        |report| report.counters.long_turns,
+    ),
     counter("rondo_core_panics_total", "Panics around a connection, caught", |report| report.counters.panics),
 ];
 

@@ -69,6 +69,8 @@ pub struct Counters {
     pub link_reconnects: u64,
     /// Beats that came more than 100 ms late: the executor was stalled.
     pub stalls: u64,
+    /// Turns that took more than a millisecond, whether the shard was at work or the core was given to somebody else.
+    pub long_turns: u64,
     /// Panics around a connection, caught.
     pub panics: u64,
     /// Batches made durable.

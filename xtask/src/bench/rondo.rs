@@ -30,10 +30,15 @@ struct Case {
 
 /// A fresh cluster of the release binary in a temporary directory.
 pub fn cluster(nodes: usize, shards: usize) -> Result<Cluster, String> {
+    cluster_with(nodes, shards, &[])
+}
+
+/// The same, with further flags for each node.
+pub fn cluster_with(nodes: usize, shards: usize, flags: &[&str]) -> Result<Cluster, String> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let directory = std::env::temp_dir().join(format!("rondo-bench-{}-{count}", std::process::id()));
-    Cluster::start(&release("rondo"), directory, nodes, shards)
+    Cluster::start(&release("rondo"), directory, nodes, shards, flags)
 }
 
 /// Cached gets and durable puts on one node of one shard.
@@ -137,7 +142,7 @@ fn figure(case: &Case, result: &Value) -> Result<Figure, String> {
 }
 
 /// A release binary of this workspace.
-fn release(name: &str) -> PathBuf {
+pub fn release(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     target.join("release").join(name)
 }
