@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::node::ShardIndex;
 use rondo_storage::node_dir::NodeDirOptions;
@@ -53,6 +53,7 @@ fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<Ope
     let options = OpenOptions {
         shard: shard.0,
         salt: salt(),
+        unix_seconds: unix_time().as_secs(),
         limits: StoreLimits {
             memtable_bytes_max: config.memtable_bytes,
             cache_bytes_max: config.cache_bytes,
@@ -70,20 +71,22 @@ fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<Ope
     Ok(OpenShard { recovered, companion })
 }
 
+fn unix_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Differs from start to start, which is all that is asked of it.
 fn salt() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since.as_nanos() as u64) ^ (u64::from(std::process::id()) << 32)
+    (unix_time().as_nanos() as u64) ^ (u64::from(std::process::id()) << 32)
 }
 
 /// Who wants to use the data directory.
 pub(crate) fn directory_options(config: &NodeConfig, cluster_id: u64) -> NodeDirOptions {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     NodeDirOptions {
         cluster_id: cluster_id.into(),
         node_name: config.name.clone(),
         shards: config.shards.get(),
-        unix_seconds: since.as_secs(),
+        unix_seconds: unix_time().as_secs(),
     }
 }
 

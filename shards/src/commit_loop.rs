@@ -56,7 +56,7 @@ async fn commit_one(shard: &SharedShard, log: &mut Log) -> bool {
     let written = log.writer.write(batch).await;
     shard.turn(|shard| match written {
         Ok(lsn) => shard.take_durable(lsn, bytes, since),
-        Err(error) => shard.fail_disk(&error),
+        Err(failure) => shard.fail_disk(&failure.error),
     });
     true
 }

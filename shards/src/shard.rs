@@ -264,6 +264,10 @@ impl Shard {
         let found = match self.store.lookup(key.token().0, key.routed()) {
             Lookup::Hit { object, lsn } => found_object(object, lsn),
             Lookup::Absent => Found::Nothing,
+            Lookup::Unreadable => {
+                self.counters.lookup_failures += 1;
+                Found::Unreadable
+            }
             Lookup::Cold if self.cold.is_broken() => Found::Unreadable,
             Lookup::Cold => return self.cold.ask(ticket, key),
         };

@@ -2,6 +2,27 @@
 
 use std::io;
 
+/// Of what kind a disk's refusal is: it decides whether waiting or replacing helps.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DiskTrouble {
+    /// There is no room (or no inode, or no quota) left. It goes on by itself once there is.
+    NoSpace,
+    /// The disk fails, is read-only, or what it holds is uncertain.
+    Failing,
+}
+
+impl DiskTrouble {
+    /// What kind of trouble an error of the system is.
+    pub fn of(error: &io::Error) -> DiskTrouble {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                DiskTrouble::NoSpace
+            }
+            _ => DiskTrouble::Failing,
+        }
+    }
+}
+
 /// Why the storage could not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -47,6 +68,17 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Of what kind the disk's refusal is; whatever is no refusal of the disk counts as failing.
+    pub fn trouble(&self) -> DiskTrouble {
+        match self {
+            StorageError::Io { source, .. } => DiskTrouble::of(source),
+            StorageError::Poisoned { .. }
+            | StorageError::Damaged { .. }
+            | StorageError::Foreign { .. }
+            | StorageError::Sorted(_) => DiskTrouble::Failing,
+        }
+    }
+
     pub(crate) fn io(action: &'static str, path: &str) -> impl FnOnce(io::Error) -> StorageError {
         move |source| StorageError::Io { action, path: path.to_owned(), source }
     }

@@ -25,23 +25,26 @@ pub mod open_shard;
 pub mod planted;
 pub mod record;
 pub mod recovery;
+pub mod set_aside;
 pub mod shard_store;
 pub mod sorted_store;
 pub mod stats;
 pub mod store_job;
 pub mod table;
 pub mod wal;
+pub mod wounds;
 
 pub use checkpoint::{CheckpointJob, finish_checkpoint};
 pub use companion::{ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer, CompanionRequest};
 pub use disk::{Disk, DiskFile, StdDisk, run_ready};
-pub use error::StorageError;
+pub use error::{DiskTrouble, StorageError};
 pub use limits::{StoreLimits, WalLimits};
 pub use manifest::Manifest;
 pub use node_dir::{Identity, NodeDir, NodeDirError};
 pub use open_shard::{OpenOptions, OpenShard, open_shard};
 pub use record::{LogRecord, Lsn};
 pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
+pub use set_aside::{SetAside, is_set_aside, set_aside};
 pub use shard_store::{Delivery, Lookup, ShardStore};
 pub use sorted_store::{
     Engine, MemorySortedStore, PageLimits, SledStore, SortedEntry, SortedStore, SortedStoreError, StoreConfig, Stored,
@@ -50,4 +53,5 @@ pub use sorted_store::{
 pub use stats::StoreStats;
 pub use store_job::{JobMoment, JobStep, StoreJob};
 pub use table::FrozenTable;
-pub use wal::{Batch, WalPosition, WalWriter};
+pub use wal::{Batch, WalPosition, WalWriter, WriteFailure};
+pub use wounds::{Wound, WoundCause, Wounds};

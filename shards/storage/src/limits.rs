@@ -29,6 +29,12 @@ pub const JOB_REST_TIMES: u32 = 3;
 pub const CHECKPOINT_PIECE_ENTRIES: usize = 64;
 /// Bytes that a checkpoint writes between two looks at waiting reads (one largest object may pass it).
 pub const CHECKPOINT_PIECE_BYTES: usize = 256 * 1024;
+/// Wounds that a shard tells apart; past it neighbours become one, so that their file stays below a megabyte.
+pub const WOUNDS_MAX: usize = 1024;
+/// Names tried for a file that is set aside several times in one second.
+pub const SET_ASIDE_NAMES_MAX: u32 = 100;
+/// Size of the log's reserve, in bytes, unless the limits say otherwise: room for some ten thousand deletes on a full disk.
+pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 /// Entries of one page of a scan.
 pub const SCAN_ENTRIES_MAX: usize = 4096;
 
@@ -63,10 +69,12 @@ impl Default for StoreLimits {
 pub struct WalLimits {
     /// Size of a segment in bytes: a multiple of the page; a larger batch gets a segment of its own size.
     pub segment_bytes: u64,
+    /// Size in bytes of the reserve, a segment set aside for a full disk: a multiple of the page; 0 for none.
+    pub reserve_bytes: u64,
 }
 
 impl Default for WalLimits {
     fn default() -> WalLimits {
-        WalLimits { segment_bytes: SEGMENT_BYTES }
+        WalLimits { segment_bytes: SEGMENT_BYTES, reserve_bytes: RESERVE_BYTES }
     }
 }

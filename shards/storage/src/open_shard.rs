@@ -18,6 +18,8 @@ pub struct OpenOptions {
     pub shard: u16,
     /// Any number that differs from start to start.
     pub salt: u64,
+    /// The time, in seconds since 1970.
+    pub unix_seconds: u64,
     /// Bounds of the memory.
     pub limits: StoreLimits,
     /// Bounds of the log.
@@ -43,8 +45,8 @@ pub fn open_shard(path: &Path, options: &OpenOptions) -> Result<OpenShard, Stora
     let manifest = run_ready(Manifest::read(&disk))?;
     let generation = manifest.map_or(1, |manifest| manifest.store);
     let mut sorted = open_store(path, generation, &options.store)?;
-    let OpenOptions { shard, salt, limits, wal, .. } = *options;
-    let recover_options = RecoverOptions { shard, salt, generation, store: limits, wal };
+    let OpenOptions { shard, salt, unix_seconds, limits, wal, .. } = *options;
+    let recover_options = RecoverOptions { shard, salt, unix_seconds, generation, store: limits, wal };
     let recovered = run_ready(recover(&disk, &mut *sorted, recover_options))?;
     Ok(OpenShard { recovered, sorted, generation })
 }

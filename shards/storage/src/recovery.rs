@@ -16,6 +16,7 @@ use crate::shard_store::ShardStore;
 use crate::sorted_store::SortedStore;
 use crate::table::FrozenTable;
 use crate::wal::{self, HeaderFault, SegmentEnd, SegmentHeader, SegmentReader, WAL_DIR, WalPosition};
+use crate::wounds::Wound;
 use std::sync::Arc;
 
 const REMEDY: &str = "The log holds acknowledged writes behind this place, so nothing was dropped: restore the file from a \
@@ -28,6 +29,8 @@ pub struct RecoverOptions {
     pub shard: u16,
     /// Any number that differs from start to start (a clock, a random number): see [`WalPosition::salt`].
     pub salt: u64,
+    /// The time, in seconds since 1970, for the names and notes of what is found damaged.
+    pub unix_seconds: u64,
     /// The generation of the sorted store that was opened, as the manifest has it; 1 for a fresh directory.
     pub generation: u32,
     /// Bounds of the store.
@@ -53,6 +56,17 @@ pub struct RecoveryReport {
     pub torn_tail: Option<(String, u64, String)>,
     /// Segments removed: no longer needed, or without a single good batch.
     pub segments_removed: usize,
+    /// What was found to be missing at this start.
+    pub wounds: Vec<Wound>,
+    /// Files and directories that were set aside: where they are now, and why.
+    pub set_aside: Vec<(String, String)>,
+}
+
+impl RecoveryReport {
+    /// Was anything lost that had been acknowledged? Then the node needs a new incarnation, even after a clean stop.
+    pub fn has_lost(&self) -> bool {
+        !self.wounds.is_empty()
+    }
 }
 
 /// A shard that can go on.

@@ -17,6 +17,7 @@ use crate::sorted_store::Stored;
 use crate::stats::StoreStats;
 use crate::table::{Entry, FrozenTable, HashedKey, Table};
 use crate::wal::{Batch, PendingRecord};
+use crate::wounds::{Wound, Wounds};
 use ahash::RandomState;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -34,6 +35,8 @@ pub enum Lookup {
     },
     /// Nothing is stored: known, not guessed.
     Absent,
+    /// Something was or may have been stored that is lost: neither a value nor an absence can be given.
+    Unreadable,
     /// Only the sorted store can say; ask the companion, then call [`ShardStore::loaded`].
     Cold,
 }
@@ -99,6 +102,7 @@ pub struct ShardStore {
     frozen_upto: Lsn,
     hlc_bound: u64,
     sorted_is_empty: bool,
+    wounds: Wounds,
     /// Log bytes since the last freeze.
     log_bytes: u64,
     stats: StoreStats,
@@ -121,6 +125,7 @@ impl ShardStore {
             frozen_upto: last_lsn,
             hlc_bound,
             sorted_is_empty,
+            wounds: Wounds::default(),
             log_bytes: 0,
             stats: StoreStats::default(),
         }
@@ -175,6 +180,9 @@ impl ShardStore {
     pub fn lookup(&mut self, token: u128, routed: &[u8]) -> Lookup {
         let key = HashedKey::new(&self.seeds, token, routed);
         if let Some(entry) = find_in_tables(&self.active, &self.frozen, &key) {
+            if self.wounds.hides(token, entry.lsn) {
+                return Lookup::Unreadable;
+            }
             entry.mark_read();
             self.stats.memtable_hits_total += 1;
             return Lookup::Hit { object: entry.object.clone(), lsn: entry.lsn };
@@ -184,10 +192,24 @@ impl ShardStore {
             return known.map_or(Lookup::Absent, |object| Lookup::Hit { object, lsn: Lsn(0) });
         }
         if self.sorted_is_empty {
-            return Lookup::Absent;
+            return if self.wounds.hides(token, Lsn(0)) { Lookup::Unreadable } else { Lookup::Absent };
         }
         self.stats.cold_total += 1;
         Lookup::Cold
+    }
+
+    /// What is missing here.
+    pub fn wounds(&self) -> &Wounds {
+        &self.wounds
+    }
+
+    /// Something was found to be missing. What is cached may be old: it goes.
+    pub fn add_wounds(&mut self, wounds: impl IntoIterator<Item = Wound>) {
+        let before = self.wounds.len();
+        wounds.into_iter().for_each(|wound| self.wounds.add(wound));
+        if self.wounds.len() != before {
+            self.cache = ObjectCache::new(self.limits.cache_bytes_max);
+        }
     }
 
     /// Takes the outcome of a cold read into the cache and says what to deliver. Outcomes and checkpoints must be taken in
@@ -196,9 +218,14 @@ impl ShardStore {
     pub fn loaded(&mut self, token: u128, routed: &[u8], found: ColdFound) -> Delivery {
         let key = HashedKey::new(&self.seeds, token, routed);
         if let Some(entry) = find_in_tables(&self.active, &self.frozen, &key) {
+            if self.wounds.hides(token, entry.lsn) {
+                return Delivery::Unreadable;
+            }
             return Delivery::Object { object: entry.object.clone(), lsn: entry.lsn };
         }
         match found {
+            ColdFound::Object(Stored { lsn, .. }) if self.wounds.hides(token, lsn) => Delivery::Unreadable,
+            ColdFound::Absent if self.wounds.hides(token, Lsn(0)) => Delivery::Unreadable,
             ColdFound::Object(Stored { object, lsn: _ }) => {
                 self.cache.insert(&key, Arc::from(routed), Some(object.clone()));
                 Delivery::Object { object, lsn: Lsn(0) }
@@ -301,7 +328,7 @@ impl ShardStore {
                 self.frozen = Frozen::None;
                 return;
             };
-            settle_entry(&self.active, &mut self.cache, entry);
+            settle_entry(&self.active, &mut self.cache, &self.wounds, entry);
         }
     }
 
@@ -365,10 +392,10 @@ fn find_in_tables<'a>(active: &'a Table, frozen: &'a Frozen, key: &HashedKey<'_>
     active.find(key).or_else(|| frozen.table()?.find(key))
 }
 
-fn settle_entry(active: &Table, cache: &mut ObjectCache, entry: Entry) {
+fn settle_entry(active: &Table, cache: &mut ObjectCache, wounds: &Wounds, entry: Entry) {
     let key = entry.key();
     let has_place = entry.was_read() || cache.has_room(cache::charge(&entry.routed, Some(&entry.object)));
-    if has_place && active.find(&key).is_none() {
+    if has_place && active.find(&key).is_none() && !wounds.hides(entry.token, entry.lsn) {
         cache.insert(&key, entry.routed.clone(), Some(cache::unshared(entry.object.clone())));
     }
 }

@@ -86,6 +86,7 @@ impl Shard {
         match self.store.lookup(token(key), &[key]) {
             Lookup::Hit { object, .. } => assert_eq!(Some(&object), expected),
             Lookup::Absent => assert_eq!(None, expected),
+            Lookup::Unreadable => panic!("nothing is lost"),
             // The companion reads now; the shard hears of it later.
             Lookup::Cold => {
                 let found = self.sorted.get(token(key), &[key]).expect("not damaged");

@@ -138,7 +138,7 @@ impl Shard {
         use rondo_storage::SortedStore;
         let bytes = match self.store.lookup(key.token().0, key.routed()) {
             Lookup::Hit { object, .. } => Some(object),
-            Lookup::Absent => None,
+            Lookup::Absent | Lookup::Unreadable => None,
             Lookup::Cold => sorted.get(key.token().0, key.routed()).ok().flatten().map(|stored| stored.object),
         };
         bytes.and_then(|bytes| EncodedObject::decode(bytes).ok())
@@ -242,6 +242,7 @@ impl Shard {
         let delivery = match self.store.lookup(key.token().0, key.routed()) {
             Lookup::Hit { object, lsn } => Delivery::Object { object, lsn },
             Lookup::Absent => Delivery::Absent,
+            Lookup::Unreadable => Delivery::Unreadable,
             Lookup::Cold => {
                 let read = ColdRead { tag: self.cold_next, token: key.token().0, routed: key.routed().clone() };
                 self.cold.insert(self.cold_next, (ticket, key));

@@ -77,7 +77,7 @@ impl ShardLog {
             Box::pin(async move {
                 let done = match idle.writer.write(batch).await {
                     Ok(upto) => Done::Durable(upto),
-                    Err(error) => Done::Failed(error),
+                    Err(failure) => Done::Failed(failure.error),
                 };
                 (idle, done)
             })

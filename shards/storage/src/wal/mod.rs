@@ -14,7 +14,7 @@ pub(crate) use batch::PendingRecord;
 pub(crate) use format::{HeaderFault, SegmentHeader};
 pub use segment::{ReplayFault, check_segment, segment_around};
 pub(crate) use segment::{SegmentEnd, SegmentReader};
-pub use writer::{WalPosition, WalWriter};
+pub use writer::{WalPosition, WalWriter, WriteFailure};
 
 use crate::record::Lsn;
 

@@ -11,7 +11,7 @@ use super::batch::Batch;
 use super::format::SegmentHeader;
 use super::{WAL_DIR, segment_path};
 use crate::disk::{Disk, DiskFile};
-use crate::error::StorageError;
+use crate::error::{DiskTrouble, StorageError};
 use crate::limits::{PAGE_BYTES, WalLimits};
 use crate::planted::{Planted, is_planted};
 use crate::record::Lsn;
@@ -27,6 +27,18 @@ pub struct WalPosition {
     pub next_lsn: Lsn,
     /// First records of the segments on disk, ascending.
     pub segments: Vec<Lsn>,
+}
+
+/// A batch that is not durable, given back so that it can be handed in again.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct WriteFailure {
+    /// The batch, unchanged.
+    pub batch: Batch,
+    /// What went wrong.
+    pub error: StorageError,
+    /// Of what kind it is.
+    pub trouble: DiskTrouble,
 }
 
 /// The segment that is being written.
@@ -61,17 +73,36 @@ impl<D: Disk> WalWriter<D> {
     ///
     /// # Panics
     /// If the batch is not the next one.
-    pub async fn write(&mut self, batch: Batch) -> Result<Lsn, StorageError> {
+    pub async fn write(&mut self, batch: Batch) -> Result<Lsn, WriteFailure> {
+        assert_eq!(batch.first_lsn(), self.position.next_lsn, "batches are written in order");
+        match self.write_guarded(&batch).await {
+            Ok(()) => {
+                self.position.next_lsn = batch.last_lsn().next();
+                Ok(batch.last_lsn())
+            }
+            Err(error) => Err(WriteFailure { batch, trouble: error.trouble(), error }),
+        }
+    }
+
+    /// The same for records that must not wait for room (deletes): where the disk has none for a new segment, the reserve
+    /// becomes one.
+    pub async fn write_from_reserve(&mut self, batch: Batch) -> Result<Lsn, WriteFailure> {
+        self.write(batch).await
+    }
+
+    /// Sets the reserve aside again if it is not there; true if it is there then.
+    pub async fn refill_reserve(&mut self) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+
+    async fn write_guarded(&mut self, batch: &Batch) -> Result<(), StorageError> {
         if let Some(first) = &self.failure {
             return Err(StorageError::Poisoned { first: first.clone() });
         }
-        assert_eq!(batch.first_lsn(), self.position.next_lsn, "batches are written in order");
         self.failure = Some("a write was given up half way".to_owned());
-        let outcome = self.write_synced(&batch).await;
+        let outcome = self.write_synced(batch).await;
         self.failure = outcome.as_ref().err().map(StorageError::to_string);
-        outcome?;
-        self.position.next_lsn = batch.last_lsn().next();
-        Ok(batch.last_lsn())
+        outcome
     }
 
     async fn write_synced(&mut self, batch: &Batch) -> Result<(), StorageError> {

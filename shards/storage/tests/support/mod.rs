@@ -261,6 +261,7 @@ pub fn small_options() -> RecoverOptions {
     RecoverOptions {
         shard: 3,
         salt: 0x5EED,
+        unix_seconds: 1_800_000_000,
         generation: 1,
         store: StoreLimits {
             memtable_bytes_max: 16 * 1024,
@@ -268,7 +269,7 @@ pub fn small_options() -> RecoverOptions {
             log_bytes_max: 1 << 20,
             pending_bytes_max: 1 << 20,
         },
-        wal: WalLimits { segment_bytes: 32 * 1024 },
+        wal: WalLimits { segment_bytes: 32 * 1024, reserve_bytes: 16 * 1024 },
     }
 }
 
@@ -302,7 +303,7 @@ impl Shard {
     /// Writes everything appended; what it returns is acknowledged.
     pub fn commit(&mut self) -> Result<Lsn, StorageError> {
         while let Some(batch) = self.recovered.store.take_batch() {
-            let upto = run_ready(self.writer.write(batch))?;
+            let upto = run_ready(self.writer.write(batch)).map_err(|failure| failure.error)?;
             self.recovered.store.committed(upto);
         }
         Ok(self.recovered.store.committed_lsn())
@@ -319,6 +320,7 @@ impl Shard {
         match self.recovered.store.lookup(token(key), routed.as_bytes()) {
             Lookup::Hit { object, .. } => Some(object.to_vec()),
             Lookup::Absent => None,
+            Lookup::Unreadable => panic!("key {key} is unreadable"),
             Lookup::Cold => {
                 sorted.get(token(key), routed.as_bytes()).expect("not damaged").map(|stored| stored.object.to_vec())
             }

@@ -18,7 +18,7 @@ const STORE_LIMITS: StoreLimits = StoreLimits {
     log_bytes_max: 256 * 1024,
     pending_bytes_max: 1024 * 1024,
 };
-const WAL_LIMITS: WalLimits = WalLimits { segment_bytes: 128 * 1024 };
+const WAL_LIMITS: WalLimits = WalLimits { segment_bytes: 128 * 1024, reserve_bytes: 64 * 1024 };
 /// How often a stopping node is looked at.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
@@ -112,7 +112,8 @@ impl World {
         let actor = node.begin_life(instant);
         let recover = |shard: u16| {
             let place = usize::from(shard);
-            let options = RecoverOptions { shard, salt, generation: 1, store: STORE_LIMITS, wal: WAL_LIMITS };
+            let options =
+                RecoverOptions { shard, salt, unix_seconds: 0, generation: 1, store: STORE_LIMITS, wal: WAL_LIMITS };
             Recovery::begin(node.disks[place].clone(), node.sorted[place].clone(), options)
         };
         let recoveries = (0..node.shards.get()).map(recover).collect();
