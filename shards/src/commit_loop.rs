@@ -96,7 +96,8 @@ impl Shard {
 
     /// Freezes the memtable and gives it to the companion, if it is time.
     pub(crate) fn begin_checkpoint_if_due(&mut self) {
-        if self.checkpoint.wanted.is_none() && self.store.checkpoint_due() {
+        let is_due = self.store.checkpoint_due() || self.jobs.want_checkpoint();
+        if self.checkpoint.wanted.is_none() && is_due {
             self.checkpoint.wanted = self.store.freeze();
         }
         if let Some(table) = self.checkpoint.wanted.take()
@@ -110,6 +111,8 @@ impl Shard {
     fn take_checkpointed(&mut self, table: &FrozenTable) {
         self.store.checkpointed(table.last_lsn());
         self.checkpoint.finished_at = self.now.instant;
+        self.jobs.checkpointed(table);
+        self.start_jobs();
         self.begin_checkpoint_if_due();
     }
 

@@ -32,6 +32,7 @@ impl Shard {
         self.beats.last = now;
         self.deliver_deadline();
         self.begin_checkpoint_if_due();
+        self.start_jobs();
         self.beat_links();
         if self.phase >= ShardPhase::Draining {
             self.watch.set_in_flight(self.unanswered());

@@ -14,6 +14,7 @@ use rondo_storage::{Companion, CompanionRequest, Recovered, WalLimits, WalWriter
 use crate::cold::{ColdReads, answer_pump};
 use crate::commit_loop::{Log, commit_loop};
 use crate::facts::NodeFacts;
+use crate::jobs::Jobs;
 use crate::limits::INBOX_BATCHES_A_TURN;
 use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::net::{Door, Port, accept_loop, read_loop, start_links};
@@ -53,9 +54,10 @@ pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
         view: Arc::clone(&facts.view),
     };
     let writer = WalWriter::resume(GlommioDisk::new(&directory), recovered.position, WalLimits::default());
+    let jobs = Jobs::new(&recovered.manifest, directory);
     let log = Log { writer, manifest: recovered.manifest };
     let (core, cold) = (ShardCore::new(boot), ColdReads::new(companion));
-    let shard = Shard::assemble(ShardParts { index, facts, watch, core, store: recovered.store, cold, mesh });
+    let shard = Shard::assemble(ShardParts { index, facts, watch, core, store: recovered.store, cold, mesh, jobs });
 
     let beating = shard.clone();
     let beats = Arc::clone(&parts.pacemaker).follow(usize::from(index.0), move || beating.turn(Shard::beat));
@@ -132,6 +134,7 @@ impl Shard {
                 }
             }
             Inbound::Connection(connection) => return self.take_over(*connection),
+            Inbound::Run(job) => self.take_job(*job),
             Inbound::Drain => self.drain(),
             Inbound::Stop => self.stop(),
         }

@@ -11,6 +11,7 @@ pub mod config;
 mod deadline_loop;
 mod executor;
 mod facts;
+pub mod jobs;
 pub mod limits;
 mod mesh;
 pub mod metrics;
@@ -26,6 +27,7 @@ pub mod status;
 mod watch;
 
 pub use config::{NodeConfig, NodeEntry};
+pub use jobs::{JobStart, ShardJob};
 pub use metrics::render_metrics;
 pub use node::{Node, Stopped};
 pub use preflight::{PreflightError, preflight};

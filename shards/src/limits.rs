@@ -44,6 +44,8 @@ pub const LINK_CONNECT_LIMIT: Duration = Duration::from_secs(2);
 pub const RECONNECT_AFTER_MIN: Duration = Duration::from_millis(50);
 /// Longest wait before a link is connected anew.
 pub const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(1);
+/// Jobs that wait for a shard's companion: one of each kind and some more.
+pub const JOBS_MAX: usize = 16;
 /// Time between two reports of a shard to those who watch it.
 pub const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// Descriptors that a node needs beside its connections: rings, logs, stores, listeners, links.

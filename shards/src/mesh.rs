@@ -14,6 +14,7 @@ use rondo_protocol::ticket::Origin;
 use rondo_protocol::wire::reply::DataReply;
 use rondo_protocol::wire::request::DataRequest;
 
+use crate::jobs::ShardJob;
 use crate::limits::{INBOX_BATCHES_MAX, REPLY_BATCHES_MAX, TELL_LIMIT};
 
 /// A request that came in on another core.
@@ -51,6 +52,8 @@ pub(crate) enum Inbound {
     Requests(Vec<MeshRequest>),
     /// A connection that asked for this core.
     Connection(Box<HandedConnection>),
+    /// A job for this core's companion.
+    Run(Box<ShardJob>),
     /// From now on new requests are refused.
     Drain,
     /// Make everything durable and end.
@@ -125,15 +128,22 @@ impl Mesh {
         let route = &self.routes[usize::from(shard.0)];
         route.work.try_send(Inbound::Connection(Box::new(connection))).map_err(|error| match error.into_inner() {
             Inbound::Connection(connection) => *connection,
-            Inbound::Requests(_) | Inbound::Drain | Inbound::Stop => unreachable!("it gives back what it was given"),
+            Inbound::Requests(_) | Inbound::Run(_) | Inbound::Drain | Inbound::Stop => {
+                unreachable!("it gives back what it was given")
+            }
         })
     }
 
     /// Tells every core to drain or to stop. Waits a little for room: for threads that are no executors.
     pub(crate) fn tell_all(&self, word: impl Fn() -> Inbound) {
-        for route in &self.routes {
+        self.tell_each(|_| word());
+    }
+
+    /// The same, with a word of its own for each.
+    pub(crate) fn tell_each(&self, word: impl Fn(ShardIndex) -> Inbound) {
+        for (route, index) in self.routes.iter().zip(0..) {
             // A core that has ended needs no telling, and one that is stuck is the watchdog's affair.
-            let _ = route.work.send_timeout(word(), TELL_LIMIT);
+            let _ = route.work.send_timeout(word(ShardIndex(index)), TELL_LIMIT);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::boot::{self, OpenShard};
 use crate::config::NodeConfig;
 use crate::executor::{ExecutorParts, run_shard};
 use crate::facts::{self, NodeFacts};
+use crate::jobs::ShardJob;
 use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::metrics::Publisher;
 use crate::net::Door;
@@ -112,6 +113,12 @@ impl Node {
     pub fn tick_ages(&self) -> Vec<Duration> {
         let now = self.facts.clock.instant();
         self.watches.iter().map(|watch| now - watch.ticked_at()).collect()
+    }
+
+    /// Gives each shard a job for its companion. A shard that has no room within [`crate::limits::TELL_LIMIT`], or that ends
+    /// before the job does, drops it.
+    pub fn run_on_shards(&self, make: impl Fn(ShardIndex) -> ShardJob) {
+        self.mesh.tell_each(|shard| Inbound::Run(Box::new(make(shard))));
     }
 
     /// Where shards that end unexpectedly are reported.

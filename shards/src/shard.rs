@@ -28,6 +28,7 @@ use crate::cold::ColdReads;
 use crate::commit_loop::Checkpoint;
 use crate::deadline_loop::Beats;
 use crate::facts::NodeFacts;
+use crate::jobs::Jobs;
 use crate::limits::{LONG_TURN, READ_BYTES_MAX};
 use crate::mesh::{Mesh, MeshRequest};
 use crate::metrics::{Counters, RequestKind};
@@ -46,6 +47,7 @@ pub(crate) struct Shard {
     pub(crate) cold: ColdReads,
     pub(crate) checkpoint: Checkpoint,
     pub(crate) mesh: Mesh,
+    pub(crate) jobs: Jobs,
     pub(crate) arrivals: Arrivals,
     pub(crate) clients: Clients,
     pub(crate) calls: Calls,
@@ -93,6 +95,7 @@ pub(crate) struct ShardParts {
     pub(crate) store: ShardStore,
     pub(crate) cold: ColdReads,
     pub(crate) mesh: Mesh,
+    pub(crate) jobs: Jobs,
 }
 
 /// The shard, as its tasks share it.
@@ -130,6 +133,7 @@ impl Shard {
             cold: parts.cold,
             checkpoint: Checkpoint { finished_at: now.instant, ..Checkpoint::default() },
             mesh: parts.mesh,
+            jobs: parts.jobs,
             arrivals: Arrivals::default(),
             clients: Clients::default(),
             calls: Calls::default(),

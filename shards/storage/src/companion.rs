@@ -8,7 +8,7 @@
 //! the store is caught and reported like a failure: the shard then refuses writes once its memtable is full.
 
 use crate::checkpoint::CheckpointJob;
-use crate::limits::{COMPANION_QUEUE_MAX, JOB_REST_TIMES};
+use crate::limits::{COMPANION_QUEUE_MAX, JOB_LATER};
 use crate::sorted_store::{SortedStore, SortedStoreError, Stored};
 use crate::store_job::{JobMoment, JobStep, StoreJob};
 use crate::table::FrozenTable;
@@ -256,8 +256,13 @@ impl Work {
         let Some(mut job) = self.jobs.waiting.pop_front() else { return };
         let began = Instant::now();
         let moment = JobMoment { is_between_checkpoints: self.checkpoint.is_none() };
+        let (mut rest_times, mut rest_min) = (job.rest_times(), Duration::ZERO);
         match job.step(&mut *self.store, moment) {
             JobStep::More => self.jobs.waiting.push_back(job),
+            JobStep::Later => {
+                (rest_times, rest_min) = (0, JOB_LATER);
+                self.jobs.waiting.push_back(job);
+            }
             JobStep::Done => tracing::debug!(job = job.name(), "a background job has ended"),
             JobStep::Replace { store, generation } => {
                 assert!(moment.is_between_checkpoints, "{} replaced the store amid a checkpoint", job.name());
@@ -266,7 +271,7 @@ impl Work {
             }
         }
         let ended = Instant::now();
-        self.jobs.next_at = Some(ended + (ended - began) * JOB_REST_TIMES);
+        self.jobs.next_at = Some(ended + rest_min.max((ended - began) * rest_times));
     }
 
     fn answer(&self, answer: CompanionAnswer) -> Option<Ended> {

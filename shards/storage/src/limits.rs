@@ -1,5 +1,7 @@
 //! Every bound of the storage, with its unit and its reason.
 
+use core::time::Duration;
+
 /// The unit of direct I/O: offset, length and address of every write are multiples of it.
 pub const PAGE_BYTES: usize = 4096;
 /// Longest routed key, in bytes: a key of 4 KiB, a keyspace name of 64 bytes, its length, and room.
@@ -25,6 +27,8 @@ pub const COLD_READS_MAX: usize = 1024;
 pub const COMPANION_QUEUE_MAX: usize = 256;
 /// After a step of a background job the companion leaves the store alone this many times as long: jobs have a quarter of it.
 pub const JOB_REST_TIMES: u32 = 3;
+/// How long the companion leaves a job alone that could do nothing: soon enough for its share, rarely enough to cost nothing.
+pub const JOB_LATER: Duration = Duration::from_millis(2);
 /// Entries that a checkpoint writes between two looks at waiting reads.
 pub const CHECKPOINT_PIECE_ENTRIES: usize = 64;
 /// Bytes that a checkpoint writes between two looks at waiting reads (one largest object may pass it).

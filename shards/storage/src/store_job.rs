@@ -4,6 +4,7 @@
 //! A job says how it went through a channel of its own; here it is only driven. Dropped before its end, it was cancelled
 //! (the shard stops): then its channel closes without a word.
 
+use crate::limits::JOB_REST_TIMES;
 use crate::sorted_store::{SortedEntry, SortedStore};
 use core::fmt::Debug;
 
@@ -18,6 +19,8 @@ pub struct JobMoment {
 pub enum JobStep {
     /// Another one.
     More,
+    /// Another one, after [`crate::limits::JOB_LATER`]: whoever takes what the job makes has no room now.
+    Later,
     /// Nothing: the job is done (or has given up, and said so).
     Done,
     /// The job is done, and what it built takes the store's place. Only between checkpoints; everything that the old store
@@ -41,5 +44,10 @@ pub trait StoreJob: Send + Debug {
     /// A checkpoint has just put these entries into the store, between two steps.
     fn applied(&mut self, entries: &[SortedEntry<'_>]) {
         let _ = entries;
+    }
+
+    /// After a step the store is left alone this many times as long as the step took: the job's share.
+    fn rest_times(&self) -> u32 {
+        JOB_REST_TIMES
     }
 }

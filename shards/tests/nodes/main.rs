@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cluster;
+mod jobs;
 mod single;
 mod talk;
 mod world;
