@@ -54,6 +54,7 @@ fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<Ope
         shard: shard.0,
         salt: salt(),
         unix_seconds: unix_time().as_secs(),
+        vnode_bits: config.vnode_bits.get(),
         limits: StoreLimits {
             memtable_bytes_max: config.memtable_bytes,
             cache_bytes_max: config.cache_bytes,

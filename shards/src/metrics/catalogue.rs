@@ -123,6 +123,14 @@ pub(super) const COUNTERS: &[CounterMetric] = &[
     counter("rondo_cache_evictions_total", "Objects that left the cache for want of room", |report| {
         report.store.cache_evictions_total
     }),
+    counter(
+        "rondo_filter_denied_total",
+        "Lookups of absent keys that the filter answered without the disk",
+        |report| report.store.filter_denied_total,
+    ),
+    counter("rondo_filter_false_positives_total", "Lookups of absent keys that the filter let through", |report| {
+        report.store.filter_false_positives_total
+    }),
     counter("rondo_store_unreadable_total", "Lookups that the sorted store could not answer", |report| {
         report.counters.lookup_failures
     }),
@@ -174,6 +182,21 @@ pub(super) const GAUGES: &[GaugeMetric] = &[
         name: "rondo_cache_bytes",
         help: "Bytes in the object cache",
         read: |report, _| report.store.cache_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_filter_bytes",
+        help: "Bytes of the filter before the sorted store; 0 where the engine has its own",
+        read: |report, _| report.store.filter_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_filter_keys",
+        help: "Keys that the filter knows",
+        read: |report, _| report.store.filter_keys as f64,
+    },
+    GaugeMetric {
+        name: "rondo_filter_vnodes_open",
+        help: "Virtual nodes whose filter lets every key through: no room, or their keys are not known",
+        read: |report, _| report.store.filter_vnodes_open as f64,
     },
     GaugeMetric {
         name: "rondo_wal_pending_bytes",

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! append ─► ShardStore (memtable) ─► Batch ─► WalWriter ─► Disk          durable, then said
-//! lookup ─► memtable ─► object cache ─► Companion ─► SortedStore         never waits on an executor
+//! lookup ─► memtable ─► object cache ─► filter ─► Companion ─► SortedStore         never waits on an executor
 //! freeze ─► Companion applies + flush_durable ─► Manifest ─► old segments go ─► checkpointed
 //! ```
 //!
@@ -18,6 +18,7 @@ pub mod checkpoint;
 pub mod companion;
 pub mod disk;
 pub mod error;
+pub mod filter;
 pub mod limits;
 pub mod manifest;
 pub mod node_dir;
@@ -25,6 +26,7 @@ pub mod open_shard;
 pub mod planted;
 pub mod record;
 pub mod recovery;
+pub mod salvage;
 pub mod set_aside;
 pub mod shard_store;
 pub mod sorted_store;
@@ -38,12 +40,14 @@ pub use checkpoint::{CheckpointJob, finish_checkpoint};
 pub use companion::{ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer, CompanionRequest};
 pub use disk::{Disk, DiskFile, StdDisk, run_ready};
 pub use error::{DiskTrouble, StorageError};
+pub use filter::KeyFilter;
 pub use limits::{StoreLimits, WalLimits};
 pub use manifest::Manifest;
 pub use node_dir::{Identity, NodeDir, NodeDirError};
 pub use open_shard::{OpenOptions, OpenShard, open_shard};
 pub use record::{LogRecord, Lsn};
 pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
+pub use salvage::{LostRange, SalvageReport, salvage};
 pub use set_aside::{SetAside, is_set_aside, set_aside};
 pub use shard_store::{Delivery, Lookup, ShardStore};
 pub use sorted_store::{

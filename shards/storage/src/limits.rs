@@ -55,6 +55,8 @@ pub struct StoreLimits {
     pub log_bytes_max: u64,
     /// Appended records that no batch has taken yet; past it the store is overloaded.
     pub pending_bytes_max: usize,
+    /// The filter of the keys in the sorted store; past it some vnodes do without.
+    pub filter_bytes_max: usize,
 }
 
 impl Default for StoreLimits {
@@ -64,6 +66,7 @@ impl Default for StoreLimits {
             cache_bytes_max: 64 << 20,
             log_bytes_max: 4 * SEGMENT_BYTES,
             pending_bytes_max: 32 << 20,
+            filter_bytes_max: 64 << 20,
         }
     }
 }

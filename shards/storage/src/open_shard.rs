@@ -20,6 +20,8 @@ pub struct OpenOptions {
     pub salt: u64,
     /// The time, in seconds since 1970.
     pub unix_seconds: u64,
+    /// b: the ring has 2^b virtual nodes.
+    pub vnode_bits: u8,
     /// Bounds of the memory.
     pub limits: StoreLimits,
     /// Bounds of the log.
@@ -45,8 +47,8 @@ pub fn open_shard(path: &Path, options: &OpenOptions) -> Result<OpenShard, Stora
     let manifest = run_ready(Manifest::read(&disk))?;
     let generation = manifest.map_or(1, |manifest| manifest.store);
     let mut sorted = open_store(path, generation, &options.store)?;
-    let OpenOptions { shard, salt, unix_seconds, limits, wal, .. } = *options;
-    let recover_options = RecoverOptions { shard, salt, unix_seconds, generation, store: limits, wal };
+    let OpenOptions { shard, salt, unix_seconds, vnode_bits, limits: store, wal, .. } = *options;
+    let recover_options = RecoverOptions { shard, salt, unix_seconds, generation, vnode_bits, store, wal };
     let recovered = run_ready(recover(&disk, &mut *sorted, recover_options))?;
     Ok(OpenShard { recovered, sorted, generation })
 }

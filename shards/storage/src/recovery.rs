@@ -33,6 +33,8 @@ pub struct RecoverOptions {
     pub unix_seconds: u64,
     /// The generation of the sorted store that was opened, as the manifest has it; 1 for a fresh directory.
     pub generation: u32,
+    /// b: the ring has 2^b virtual nodes.
+    pub vnode_bits: u8,
     /// Bounds of the store.
     pub store: StoreLimits,
     /// Bounds of the log.
@@ -97,7 +99,8 @@ pub async fn recover<D: Disk>(
     check_store(sorted, &manifest)?;
     sorted.discard_unfinished(manifest.upto)?;
     let segments = live_segments(disk, &manifest, &mut report).await?;
-    let store = ShardStore::new(options.store, manifest.upto, manifest.hlc_bound, manifest.upto == Lsn(0));
+    let mut store = ShardStore::new(options.store, manifest.upto, manifest.hlc_bound, manifest.upto == Lsn(0));
+    store.filter_with(sorted.key_filter(options.vnode_bits, options.store.filter_bytes_max)?);
     let mut replay = Replay { sorted, store, upto: manifest.upto, expected: None, spilled: None, report };
     let mut kept = Vec::new();
     for (index, &first) in segments.iter().enumerate() {

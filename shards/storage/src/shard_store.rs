@@ -4,12 +4,13 @@
 //! append ──► active ──freeze──► waiting ──committed──► writing ──checkpointed──► settling ──► cache
 //!              └──► pending ──take_batch──► the log
 //! ```
-//! An object is found in the active table, else in the frozen one, else in the cache, else in the sorted store; a key is
-//! in the cache only if neither table has it. A frozen table is handed out when all of it is durable in the log, so the
+//! An object is found in the active table, else in the frozen one, else in the cache, else in the sorted store, which is
+//! asked only if the filter does not deny the key; a key is in the cache only if neither table has it. A frozen table is handed out when all of it is durable in the log, so the
 //! sorted store never runs ahead of the log.
 
 use crate::cache::{self, ObjectCache};
 use crate::companion::ColdFound;
+use crate::filter::KeyFilter;
 use crate::limits::StoreLimits;
 use crate::limits::{BATCH_BYTES_SOFT, OBJECT_BYTES_MAX, ROUTED_BYTES_MAX, SETTLE_ENTRIES, SHARED_OBJECT_BYTES_MIN};
 use crate::record::{LogRecord, Lsn};
@@ -94,6 +95,8 @@ pub struct ShardStore {
     active: Table,
     frozen: Frozen,
     cache: ObjectCache,
+    /// Every key that the sorted store has or is about to get; `None` if the engine has filters of its own.
+    filter: Option<KeyFilter>,
     pending: VecDeque<PendingRecord>,
     pending_bytes: usize,
     last_lsn: Lsn,
@@ -118,6 +121,7 @@ impl ShardStore {
             active: Table::default(),
             frozen: Frozen::None,
             cache: ObjectCache::new(limits.cache_bytes_max),
+            filter: None,
             pending: VecDeque::new(),
             pending_bytes: 0,
             last_lsn,
@@ -129,6 +133,12 @@ impl ShardStore {
             log_bytes: 0,
             stats: StoreStats::default(),
         }
+    }
+
+    /// From now on the filter is asked before the sorted store. It must know every key that the sorted store has.
+    pub fn filter_with(&mut self, filter: Option<KeyFilter>) {
+        assert_eq!(self.active.len(), 0, "the keys of the memtable are not in the filter");
+        self.filter = filter;
     }
 
     /// Puts `record` into the memtable and queues it for the log.
@@ -164,6 +174,8 @@ impl ShardStore {
                 let (routed, is_new) = self.active.put(&key, object.clone(), lsn);
                 if is_new {
                     self.cache.remove(&key);
+                    // It will be in the sorted store before it leaves the tables.
+                    self.filter.iter_mut().for_each(|filter| filter.insert(token));
                 }
                 PendingRecord::Object { token, routed, object }
             }
@@ -193,6 +205,10 @@ impl ShardStore {
         }
         if self.sorted_is_empty {
             return if self.wounds.hides(token, Lsn(0)) { Lookup::Unreadable } else { Lookup::Absent };
+        }
+        if self.filter.as_ref().is_some_and(|filter| !filter.contains(token)) {
+            self.stats.filter_denied_total += 1;
+            return Lookup::Absent;
         }
         self.stats.cold_total += 1;
         Lookup::Cold
@@ -231,6 +247,8 @@ impl ShardStore {
                 Delivery::Object { object, lsn: Lsn(0) }
             }
             ColdFound::Absent => {
+                let was_let_in = self.filter.as_ref().is_some_and(|filter| !filter.is_open(token));
+                self.stats.filter_false_positives_total += u64::from(was_let_in);
                 self.cache.insert(&key, Arc::from(routed), None);
                 Delivery::Absent
             }
@@ -382,6 +400,9 @@ impl ShardStore {
             pending_bytes: self.pending_bytes as u64,
             log_bytes: self.log_bytes,
             cache_evictions_total: self.cache.evictions(),
+            filter_bytes: self.filter.as_ref().map_or(0, KeyFilter::bytes) as u64,
+            filter_keys: self.filter.as_ref().map_or(0, KeyFilter::keys),
+            filter_vnodes_open: self.filter.as_ref().map_or(0, |filter| u64::from(filter.vnodes_open())),
             ..self.stats
         }
     }

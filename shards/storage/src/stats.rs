@@ -29,6 +29,17 @@ pub struct StoreStats {
     pub cache_hits_total: u64,
     /// Counter: lookups that must ask the sorted store.
     pub cold_total: u64,
+    /// Counter: lookups that the filter answered: the key is absent, and no disk was asked.
+    pub filter_denied_total: u64,
+    /// Counter: lookups of absent keys that the filter let through to the sorted store. Of all such lookups this is the
+    /// filter's rate of error: `false positives / (false positives + denied)`.
+    pub filter_false_positives_total: u64,
+    /// Gauge: bytes of the filter; 0 if there is none (the engine has its own).
+    pub filter_bytes: u64,
+    /// Gauge: keys that the filter knows.
+    pub filter_keys: u64,
+    /// Gauge: vnodes whose filter has given up, for want of room or because their keys are not known.
+    pub filter_vnodes_open: u64,
     /// Counter: entries that left the cache for want of room.
     pub cache_evictions_total: u64,
     /// Counter: objects that the sorted store could not read.

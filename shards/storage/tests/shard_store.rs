@@ -15,6 +15,7 @@ const LIMITS: StoreLimits = StoreLimits {
     cache_bytes_max: 16 * 1024,
     log_bytes_max: 1 << 20,
     pending_bytes_max: 64 * 1024,
+    filter_bytes_max: 64 * 1024,
 };
 
 fn append(store: &mut ShardStore, key: u8, object: Bytes) -> Lsn {

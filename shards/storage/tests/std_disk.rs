@@ -14,8 +14,9 @@ fn open(dir: &Path) -> (Recovered, WalWriter<StdDisk>, SledStore) {
     let config = SledConfig { path: dir.join("sled"), cache_bytes: 8 << 20 };
     let mut sorted = SledStore::open(&config).expect("opened");
     let wal = WalLimits { segment_bytes: 1 << 20, reserve_bytes: 0 };
-    let options =
-        RecoverOptions { shard: 0, salt: 42, unix_seconds: 0, generation: 1, store: StoreLimits::default(), wal };
+    let (shard, salt, unix_seconds, generation, vnode_bits) = (0, 42, 0, 1, 10);
+    let store = StoreLimits::default();
+    let options = RecoverOptions { shard, salt, unix_seconds, generation, vnode_bits, store, wal };
     let recovered = run_ready(recover(&disk, &mut sorted, options)).expect("recovered");
     let writer = WalWriter::resume(disk, recovered.position.clone(), wal);
     (recovered, writer, sorted)

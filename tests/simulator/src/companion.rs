@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rondo_storage::sorted_store::{KeyPage, ScanPage, StoreSizes};
 use rondo_storage::{
-    CheckpointJob, ColdAnswer, ColdFound, ColdRead, CompanionAnswer, CompanionRequest, Lsn, MemorySortedStore,
-    PageLimits, SortedEntry, SortedStore, SortedStoreError, Stored,
+    CheckpointJob, ColdAnswer, ColdFound, ColdRead, CompanionAnswer, CompanionRequest, KeyFilter, Lsn,
+    MemorySortedStore, PageLimits, SortedEntry, SortedStore, SortedStoreError, Stored,
 };
 
 use crate::random::{Permille, Random};
@@ -120,6 +120,9 @@ impl SortedStore for SharedStore {
     }
     fn discard_unfinished(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
         self.store().discard_unfinished(upto)
+    }
+    fn key_filter(&self, vnode_bits: u8, bytes_max: usize) -> Result<Option<KeyFilter>, SortedStoreError> {
+        self.store().key_filter(vnode_bits, bytes_max)
     }
     fn sizes(&self) -> StoreSizes {
         self.store().sizes()

@@ -6,6 +6,7 @@ use super::{
     KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore, SortedStoreError, StoreSizes, Stored,
     split_stored_key, stored_key,
 };
+use crate::filter::KeyFilter;
 use crate::record::Lsn;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -135,6 +136,14 @@ impl SortedStore for MemorySortedStore {
 
     fn discard_unfinished(&mut self, _upto: Lsn) -> Result<(), SortedStoreError> {
         Ok(())
+    }
+
+    fn key_filter(&self, vnode_bits: u8, bytes_max: usize) -> Result<Option<KeyFilter>, SortedStoreError> {
+        let mut filter = KeyFilter::new(vnode_bits, bytes_max);
+        for (token, _) in self.seen.keys().filter_map(|key| split_stored_key(key)) {
+            filter.insert(token);
+        }
+        Ok(Some(filter))
     }
 
     fn sizes(&self) -> StoreSizes {

@@ -1,4 +1,5 @@
 //! The warehouse: objects by stored key, in ring order.
+use crate::filter::KeyFilter;
 use crate::record::Lsn;
 use bytes::Bytes;
 
@@ -127,6 +128,12 @@ pub trait SortedStore: Send {
     fn discard_unfinished(&mut self, upto: Lsn) -> Result<(), SortedStoreError>;
     /// What it weighs.
     fn sizes(&self) -> StoreSizes;
+    /// A filter that knows every key it holds (and may know more), for a ring of `2^vnode_bits` vnodes, if the engine has no
+    /// filters of its own. Asked once, when the store is opened and before the first apply.
+    fn key_filter(&self, vnode_bits: u8, bytes_max: usize) -> Result<Option<KeyFilter>, SortedStoreError> {
+        let _ = (vnode_bits, bytes_max);
+        Ok(None)
+    }
 }
 
 /// The stored key: token (16 bytes, big-endian), then the routed key. Ring order is byte order.

@@ -263,11 +263,13 @@ pub fn small_options() -> RecoverOptions {
         salt: 0x5EED,
         unix_seconds: 1_800_000_000,
         generation: 1,
+        vnode_bits: 4,
         store: StoreLimits {
             memtable_bytes_max: 16 * 1024,
             cache_bytes_max: 64 * 1024,
             log_bytes_max: 1 << 20,
             pending_bytes_max: 1 << 20,
+            filter_bytes_max: 1 << 20,
         },
         wal: WalLimits { segment_bytes: 32 * 1024, reserve_bytes: 16 * 1024 },
     }

@@ -17,6 +17,8 @@ const STORE_LIMITS: StoreLimits = StoreLimits {
     cache_bytes_max: 8 * 1024,
     log_bytes_max: 256 * 1024,
     pending_bytes_max: 1024 * 1024,
+    // Little enough that some vnodes have to do without.
+    filter_bytes_max: 16 * 1024,
 };
 const WAL_LIMITS: WalLimits = WalLimits { segment_bytes: 128 * 1024, reserve_bytes: 64 * 1024 };
 /// How often a stopping node is looked at.
@@ -110,10 +112,11 @@ impl World {
             return;
         }
         let actor = node.begin_life(instant);
+        let vnode_bits = self.cluster.view(seat).ring.bits().get();
         let recover = |shard: u16| {
             let place = usize::from(shard);
-            let options =
-                RecoverOptions { shard, salt, unix_seconds: 0, generation: 1, store: STORE_LIMITS, wal: WAL_LIMITS };
+            let (unix_seconds, generation, store, wal) = (0, 1, STORE_LIMITS, WAL_LIMITS);
+            let options = RecoverOptions { shard, salt, unix_seconds, generation, vnode_bits, store, wal };
             Recovery::begin(node.disks[place].clone(), node.sorted[place].clone(), options)
         };
         let recoveries = (0..node.shards.get()).map(recover).collect();
