@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::node::ShardIndex;
-use rondo_storage::node_dir::NodeDirOptions;
 use rondo_storage::{Companion, NodeDir, OpenOptions, Recovered, StoreConfig, StoreLimits, WalLimits};
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -72,23 +71,13 @@ fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<Ope
     Ok(OpenShard { recovered, companion })
 }
 
-fn unix_time() -> Duration {
+pub(crate) fn unix_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Differs from start to start, which is all that is asked of it.
 fn salt() -> u64 {
     (unix_time().as_nanos() as u64) ^ (u64::from(std::process::id()) << 32)
-}
-
-/// Who wants to use the data directory.
-pub(crate) fn directory_options(config: &NodeConfig, cluster_id: u64) -> NodeDirOptions {
-    NodeDirOptions {
-        cluster_id: cluster_id.into(),
-        node_name: config.name.clone(),
-        shards: config.shards.get(),
-        unix_seconds: unix_time().as_secs(),
-    }
 }
 
 /// Listens without `SO_REUSEPORT`: a second node on the port must fail, not share it.

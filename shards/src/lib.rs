@@ -9,6 +9,7 @@ mod cold;
 mod commit_loop;
 pub mod config;
 mod deadline_loop;
+mod directory;
 mod executor;
 mod facts;
 pub mod jobs;

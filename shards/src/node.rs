@@ -12,6 +12,7 @@ use rondo_storage::NodeDir;
 
 use crate::boot::{self, OpenShard};
 use crate::config::NodeConfig;
+use crate::directory;
 use crate::executor::{ExecutorParts, run_shard};
 use crate::facts::{self, NodeFacts};
 use crate::jobs::ShardJob;
@@ -72,7 +73,7 @@ impl Node {
     pub fn start(config: NodeConfig) -> Result<Node, StartError> {
         let view = facts::view_of(&config)?;
         preflight(&config)?;
-        let directory = NodeDir::open(&config.data, &boot::directory_options(&config, view.cluster_id))?;
+        let directory = directory::open(&config, view.cluster_id)?;
         let open = boot::open_shards(&config, &directory)?;
         let (clients, listen) = boot::listen_on(config.listen)?;
         let (peers, peer_listen) = boot::listen_on(config.peer_listen)?;

@@ -43,7 +43,7 @@ pub use error::{DiskTrouble, StorageError};
 pub use filter::KeyFilter;
 pub use limits::{StoreLimits, WalLimits};
 pub use manifest::Manifest;
-pub use node_dir::{Identity, NodeDir, NodeDirError};
+pub use node_dir::{DirNotice, Identity, NodeDir, NodeDirError, NodeDirOptions};
 pub use open_shard::{OpenOptions, OpenShard, open_shard};
 pub use record::{LogRecord, Lsn};
 pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};

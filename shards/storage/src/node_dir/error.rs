@@ -1,5 +1,7 @@
 //! Why a data directory cannot be used, each time with what to do about it.
 
+use crate::error::StorageError;
+use crate::sorted_store::Engine;
 use std::io;
 use std::path::PathBuf;
 
@@ -18,11 +20,45 @@ pub enum NodeDirError {
         /// What to do.
         remedy: &'static str,
     },
+    /// A damaged file could not be set aside.
+    #[error(transparent)]
+    SetAside(#[from] StorageError),
     /// The path is a file.
     #[error("{path} is not a directory; name another with --data", path = path.display())]
     NotADirectory {
         /// The path.
         path: PathBuf,
+    },
+    /// The path is a link to nothing.
+    #[error("{path} is a link to {target}, which is not there: mount or create what it means, or correct the link", path = path.display(), target = target.display())]
+    DanglingLink {
+        /// The path.
+        path: PathBuf,
+        /// What the link says.
+        target: PathBuf,
+    },
+    /// There is no directory, and whoever asks does not make one.
+    #[error("{path} is not there; name the data directory of a node with --data", path = path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The directory is empty: no node has ever used it.
+    #[error("{path} is empty: no node has used it yet; name the data directory of a node with --data", path = path.display())]
+    Empty {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Everybody may write there.
+    #[error(
+        "everybody on this machine may write into {path} (mode {mode:04o}), and so change or destroy what is stored: chmod 700 {path}, or name a directory inside it with --data, which is then created for this user alone",
+        path = path.display()
+    )]
+    OthersMayWrite {
+        /// The path.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
     },
     /// Another process holds the directory.
     #[error("{path} is in use by another process; stop that node first, or name another directory with --data", path = path.display())]
@@ -38,9 +74,9 @@ pub enum NodeDirError {
         /// One of the files.
         found: String,
     },
-    /// The identity file is damaged.
+    /// Both copies of the identity are damaged.
     #[error(
-        "the identity file of the data directory is damaged: {what}; restore it from a backup, or start with an empty directory and let the replicas fill it"
+        "the identity of the data directory is damaged ({what}); restore the files identity and identity.copy from a backup, or start with an empty directory and let the replicas fill it"
     )]
     Damaged {
         /// Expected and found.
@@ -48,7 +84,7 @@ pub enum NodeDirError {
     },
     /// A newer program wrote the directory.
     #[error(
-        "the data directory has format version {found}, this program knows up to {known}; start the version that wrote it, or a newer one"
+        "the data directory has format version {found}, this program knows version {known}; start the version that wrote it, or a newer one"
     )]
     NewerFormat {
         /// Found on disk.
@@ -56,9 +92,19 @@ pub enum NodeDirError {
         /// Known to us.
         known: u16,
     },
+    /// An older program wrote the directory, in a format that is no longer read.
+    #[error(
+        "the data directory has format version {found}, which this program (version {known}) does not read; start the version that wrote it, or begin with an empty directory"
+    )]
+    OlderFormat {
+        /// Found on disk.
+        found: u16,
+        /// Known to us.
+        known: u16,
+    },
     /// Another cluster's directory.
     #[error(
-        "the data directory belongs to cluster {found:032x}, not to {expected:032x}; check --data and the cluster id"
+        "the data directory belongs to cluster {found:032x}, not to {expected:032x}; check --data and the cluster's name"
     )]
     OtherCluster {
         /// Found on disk.
@@ -74,13 +120,25 @@ pub enum NodeDirError {
         /// Asked for.
         expected: String,
     },
-    /// The number of shards differs.
-    #[error("the data directory has {found} shards, not {expected}; start with --shards {found}")]
-    OtherShards {
+    /// Its objects lie in another engine.
+    #[error(
+        "the data directory keeps its objects in {found}, not in {expected}: start with --engine {found}, or convert it with the node stopped: rondo engine migrate --data DIR --to {expected}"
+    )]
+    OtherEngine {
         /// Found on disk.
-        found: u16,
+        found: Engine,
         /// Asked for.
-        expected: u16,
+        expected: Engine,
+    },
+    /// The ring is cut otherwise.
+    #[error(
+        "the data directory was made with vnode-bits = {found}, not {expected}: the number is fixed when a cluster is created; set vnode-bits = {found}"
+    )]
+    OtherVnodeBits {
+        /// Found on disk.
+        found: u8,
+        /// Asked for.
+        expected: u8,
     },
     /// The name does not fit.
     #[error("a node name has 1 to {max} bytes, not {bytes}; choose another with --name")]
