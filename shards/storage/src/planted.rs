@@ -14,6 +14,7 @@ pub enum Planted {
 mod switch {
     use super::Planted;
     use core::cell::Cell;
+    use std::sync::{PoisonError, RwLock};
 
     std::thread_local!(static ACTIVE: Cell<Option<Planted>> = const { Cell::new(None) });
 
@@ -22,9 +23,17 @@ mod switch {
         ACTIVE.set(bug);
     }
 
+    static EVERYWHERE: RwLock<Option<Planted>> = RwLock::new(None);
+
+    /// Plants `bug` (or none) for all threads of the process: for a process that does nothing else.
+    pub fn plant_everywhere(bug: Option<Planted>) {
+        *EVERYWHERE.write().unwrap_or_else(PoisonError::into_inner) = bug;
+    }
+
     /// Is `bug` planted?
     pub fn is_planted(bug: Planted) -> bool {
-        ACTIVE.get() == Some(bug)
+        let everywhere = || *EVERYWHERE.read().unwrap_or_else(PoisonError::into_inner);
+        ACTIVE.get() == Some(bug) || everywhere() == Some(bug)
     }
 }
 

@@ -1,0 +1,152 @@
+//! The files of a node's directory, by what they are for.
+//!
+//! A file that is not in this list stops the campaign: whoever gives the node a new file says here what it is, and in
+//! `docs/faults.md` what becomes of its damage.
+
+use core::fmt;
+use rondo_storage::Engine;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What a file is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum FileKind {
+    /// Whose directory it is.
+    Identity,
+    /// The copy of it.
+    IdentityCopy,
+    /// What is checkpointed.
+    Manifest,
+    /// A segment of the log.
+    LogSegment,
+    /// sled's pages.
+    SledDb,
+    /// sled's settings.
+    SledConf,
+    /// sled's page table.
+    SledSnapshot,
+}
+
+impl FileKind {
+    /// All of them, in the order of the table.
+    pub const ALL: [FileKind; 7] = [
+        FileKind::Identity,
+        FileKind::IdentityCopy,
+        FileKind::Manifest,
+        FileKind::LogSegment,
+        FileKind::SledDb,
+        FileKind::SledConf,
+        FileKind::SledSnapshot,
+    ];
+
+    /// Its name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            FileKind::Identity => "identity",
+            FileKind::IdentityCopy => "identity copy",
+            FileKind::Manifest => "manifest",
+            FileKind::LogSegment => "log segment",
+            FileKind::SledDb => "sled: db",
+            FileKind::SledConf => "sled: conf",
+            FileKind::SledSnapshot => "sled: snapshot",
+        }
+    }
+
+    /// Does a directory of that engine have such a file?
+    pub fn is_of(self, engine: Engine) -> bool {
+        match self {
+            FileKind::Identity | FileKind::IdentityCopy | FileKind::Manifest | FileKind::LogSegment => true,
+            FileKind::SledDb | FileKind::SledConf | FileKind::SledSnapshot => engine == Engine::Sled,
+        }
+    }
+
+    /// Is it never longer than a page? Then it has no two that could change places.
+    pub fn is_one_page(self) -> bool {
+        match self {
+            FileKind::Identity
+            | FileKind::IdentityCopy
+            | FileKind::Manifest
+            | FileKind::SledConf
+            | FileKind::SledSnapshot => true,
+            FileKind::LogSegment | FileKind::SledDb => false,
+        }
+    }
+
+    /// What the file at `path` (relative to the node's directory) is for.
+    fn of(path: &Path) -> Option<FileKind> {
+        let text = path.to_string_lossy();
+        let name = path.file_name()?.to_string_lossy();
+        let is_in = |directory: &str| text.contains(directory);
+        match name.as_ref() {
+            "identity" => Some(FileKind::Identity),
+            "identity.copy" => Some(FileKind::IdentityCopy),
+            "manifest" if !is_in("lsm-") => Some(FileKind::Manifest),
+            _ if is_in("/wal/") && name.ends_with(".log") => Some(FileKind::LogSegment),
+            "db" if is_in("/sled-") => Some(FileKind::SledDb),
+            "conf" if is_in("/sled-") => Some(FileKind::SledConf),
+            _ if is_in("/sled-") && name.starts_with("snap.") => Some(FileKind::SledSnapshot),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Empty or meaningless by contract: nothing reads them.
+fn is_ignored(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "LOCK" || name == "lock")
+}
+
+/// Every file below `root` with what it is for, relative to it, in the order of their names; empty ones are left out.
+///
+/// # Errors
+/// A file that nobody has listed, or the directory cannot be read.
+pub fn list(root: &Path) -> Result<Vec<(FileKind, PathBuf)>, String> {
+    let mut paths = Vec::new();
+    walk(root, Path::new(""), &mut paths).map_err(|error| format!("cannot list {}: {error}", root.display()))?;
+    paths.sort();
+    let mut files = Vec::new();
+    for path in paths {
+        let has_bytes = fs::metadata(root.join(&path)).is_ok_and(|metadata| metadata.len() > 0);
+        if is_ignored(&path) || !has_bytes {
+            continue;
+        }
+        let kind = FileKind::of(&path);
+        files.push((kind.ok_or_else(|| format!("{} is in no list of `FileKind`", path.display()))?, path));
+    }
+    Ok(files)
+}
+
+/// All files below `root`, relative to it.
+pub fn walk(root: &Path, inside: &Path, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(root.join(inside))? {
+        let entry = entry?;
+        let path = inside.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            walk(root, &path, paths)?;
+        } else {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Copies a directory with all that is in it.
+pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}
