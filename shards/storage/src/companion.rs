@@ -290,7 +290,9 @@ mod tests {
     use crate::limits::StoreLimits;
     use crate::record::{LogRecord, Lsn};
     use crate::shard_store::ShardStore;
-    use crate::sorted_store::{KeyPage, MemorySortedStore, PageLimits, ScanPage, StoreSizes};
+    use crate::sorted_store::{
+        FileCheck, FileCursor, FlushTask, KeyPage, MemorySortedStore, PageLimits, ScanPage, StoreSizes,
+    };
 
     fn read(token: u128) -> ColdRead {
         ColdRead { tag: token as u64, token, routed: Bytes::from_static(b"k") }
@@ -368,14 +370,17 @@ mod tests {
         fn scan_keys(&self, _: &[u8], _: u128, _: usize) -> Result<KeyPage, SortedStoreError> {
             Ok(KeyPage::default())
         }
-        fn flush_durable(&mut self, _: Lsn) -> Result<(), SortedStoreError> {
-            Ok(())
+        fn flush_task(&mut self, _: Lsn) -> FlushTask {
+            Box::new(|| Ok(()))
         }
         fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
             Ok(Lsn(0))
         }
         fn discard_unfinished(&mut self, _: Lsn) -> Result<(), SortedStoreError> {
             Ok(())
+        }
+        fn verify_files(&self, _: &mut FileCursor, _: u64) -> Result<FileCheck, SortedStoreError> {
+            Ok(FileCheck::default())
         }
         fn sizes(&self) -> StoreSizes {
             StoreSizes::default()

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rondo_storage::sorted_store::{KeyPage, ScanPage, StoreSizes};
+use rondo_storage::sorted_store::{FileCheck, FileCursor, FlushTask, KeyPage, ScanPage, StoreSizes};
 use rondo_storage::{
     CheckpointJob, ColdAnswer, ColdFound, ColdRead, CompanionAnswer, CompanionRequest, KeyFilter, Lsn,
     MemorySortedStore, PageLimits, SortedEntry, SortedStore, SortedStoreError, Stored,
@@ -112,8 +112,8 @@ impl SortedStore for SharedStore {
     fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
         self.store().scan_keys(from, token_last, keys_max)
     }
-    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
-        self.store().flush_durable(upto)
+    fn flush_task(&mut self, upto: Lsn) -> FlushTask {
+        self.store().flush_task(upto)
     }
     fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
         self.store().durable_upto()
@@ -123,6 +123,9 @@ impl SortedStore for SharedStore {
     }
     fn key_filter(&self, vnode_bits: u8, bytes_max: usize) -> Result<Option<KeyFilter>, SortedStoreError> {
         self.store().key_filter(vnode_bits, bytes_max)
+    }
+    fn verify_files(&self, cursor: &mut FileCursor, bytes_max: u64) -> Result<FileCheck, SortedStoreError> {
+        self.store().verify_files(cursor, bytes_max)
     }
     fn sizes(&self) -> StoreSizes {
         self.store().sizes()

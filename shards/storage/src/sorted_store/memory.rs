@@ -3,13 +3,14 @@
 //! Two maps: what a reader sees, and what a power cut would leave.
 
 use super::{
-    KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore, SortedStoreError, StoreSizes, Stored,
-    split_stored_key, stored_key,
+    FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore,
+    SortedStoreError, StoreSizes, Stored, split_stored_key, stored_key,
 };
 use crate::filter::KeyFilter;
 use crate::record::Lsn;
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One object, and whether it can still be read.
 #[derive(Clone, Debug)]
@@ -19,13 +20,31 @@ struct Kept {
     is_damaged: bool,
 }
 
-/// A map with an explicit durable point: [`MemorySortedStore::crash`] forgets what was not flushed.
+/// What a power cut would leave, and what of the rest it may leave.
 #[derive(Clone, Debug, Default)]
+struct Platter {
+    durable: BTreeMap<Vec<u8>, Kept>,
+    /// Applied since the last flush ended.
+    changed: BTreeMap<Vec<u8>, Kept>,
+    upto: Lsn,
+}
+
+/// A map with an explicit durable point: [`MemorySortedStore::crash`] forgets what was not flushed.
+#[derive(Debug, Default)]
 pub struct MemorySortedStore {
     seen: BTreeMap<Vec<u8>, Kept>,
-    durable: BTreeMap<Vec<u8>, Kept>,
-    changed: BTreeSet<Vec<u8>>,
-    durable_upto: Lsn,
+    platter: Arc<Mutex<Platter>>,
+}
+
+impl Clone for MemorySortedStore {
+    /// A store of its own: nothing is shared with the first.
+    fn clone(&self) -> MemorySortedStore {
+        MemorySortedStore { seen: self.seen.clone(), platter: Arc::new(Mutex::new(self.platter().clone())) }
+    }
+}
+
+fn lock(platter: &Mutex<Platter>) -> MutexGuard<'_, Platter> {
+    platter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MemorySortedStore {
@@ -34,22 +53,30 @@ impl MemorySortedStore {
         MemorySortedStore::default()
     }
 
+    fn platter(&self) -> MutexGuard<'_, Platter> {
+        lock(&self.platter)
+    }
+
     /// A power cut: what was not flushed is gone, except for the entries that `keep` says happened to reach the disk
     /// (asked once for each stored key changed since the last flush, in key order).
     pub fn crash(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
-        for key in core::mem::take(&mut self.changed) {
-            if keep(&key) {
-                let kept = self.seen.get(&key).cloned().expect("a changed key is there: nothing is ever removed");
-                self.durable.insert(key, kept);
-            }
-        }
-        self.seen = self.durable.clone();
+        let mut platter = self.platter();
+        let mut changed = core::mem::take(&mut platter.changed);
+        changed.retain(|key, _| keep(key));
+        platter.durable.append(&mut changed);
+        let left = platter.clone();
+        drop(platter);
+        self.seen = left.durable.clone();
+        // A flush that was under way belongs to the life before: it must not touch this one.
+        self.platter = Arc::new(Mutex::new(left));
     }
 
     /// Makes a stored object unreadable; false if there is none.
     pub fn damage(&mut self, token: u128, routed: &[u8]) -> bool {
         let key = stored_key(token, routed);
-        let found = [&mut self.seen, &mut self.durable].map(|map| map.get_mut(&key).map(|kept| kept.is_damaged = true));
+        let mut platter = lock(&self.platter);
+        let Platter { durable, changed, .. } = &mut *platter;
+        let found = [&mut self.seen, durable, changed].map(|map| map.get_mut(&key).map(|kept| kept.is_damaged = true));
         found.iter().any(Option::is_some)
     }
 
@@ -80,8 +107,9 @@ impl SortedStore for MemorySortedStore {
     fn apply(&mut self, entries: &[SortedEntry<'_>]) -> Result<(), SortedStoreError> {
         for entry in entries {
             let key = stored_key(entry.token, entry.routed);
-            self.changed.insert(key.clone());
-            self.seen.insert(key, Kept { object: entry.object.clone(), lsn: entry.lsn, is_damaged: false });
+            let kept = Kept { object: entry.object.clone(), lsn: entry.lsn, is_damaged: false };
+            self.platter().changed.insert(key.clone(), kept.clone());
+            self.seen.insert(key, kept);
         }
         Ok(())
     }
@@ -121,17 +149,19 @@ impl SortedStore for MemorySortedStore {
         Ok(page)
     }
 
-    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
-        self.durable_upto = upto;
-        for key in core::mem::take(&mut self.changed) {
-            let kept = self.seen.get(&key).cloned().expect("a changed key is there: nothing is ever removed");
-            self.durable.insert(key, kept);
-        }
-        Ok(())
+    fn flush_task(&mut self, upto: Lsn) -> FlushTask {
+        let platter = self.platter.clone();
+        Box::new(move || {
+            let mut platter = lock(&platter);
+            let mut changed = core::mem::take(&mut platter.changed);
+            platter.durable.append(&mut changed);
+            platter.upto = upto;
+            Ok(())
+        })
     }
 
     fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
-        Ok(self.durable_upto)
+        Ok(self.platter().upto)
     }
 
     fn discard_unfinished(&mut self, _upto: Lsn) -> Result<(), SortedStoreError> {
@@ -146,8 +176,12 @@ impl SortedStore for MemorySortedStore {
         Ok(Some(filter))
     }
 
+    fn verify_files(&self, _cursor: &mut FileCursor, _bytes_max: u64) -> Result<FileCheck, SortedStoreError> {
+        Ok(FileCheck { is_done: true, ..FileCheck::default() })
+    }
+
     fn sizes(&self) -> StoreSizes {
         let bytes = self.seen.iter().map(|(key, kept)| (key.len() + kept.object.len()) as u64).sum();
-        StoreSizes { memory_bytes: bytes, ..StoreSizes::default() }
+        StoreSizes { memory_bytes: bytes, live_bytes: bytes, ..StoreSizes::default() }
     }
 }

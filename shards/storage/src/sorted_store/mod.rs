@@ -1,131 +1,58 @@
 //! The warehouse: objects by stored key, in ring order.
+//!
+//! Two engines stand behind one trait, [`SledStore`] and `lsm`, and a third one in memory for tests. What they share is the
+//! stored key, the envelope around each object, and what they promise; the log above them is the same for all.
+
 use crate::filter::KeyFilter;
 use crate::record::Lsn;
-use bytes::Bytes;
 
 mod envelope;
+mod error;
+mod guard;
 mod memory;
 mod open;
+mod page;
 mod sled_store;
+mod verify;
+pub use error::{FailureKind, SortedStoreError};
 pub use memory::MemorySortedStore;
 pub use open::{Engine, StoreConfig, UnknownEngine, open_store, store_dir};
+pub use page::{KeyGap, KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, StoreSizes, Stored};
 pub use sled_store::{SledConfig, SledStore};
+pub use verify::{FileCheck, FileCursor};
 
-/// One entry to apply.
-#[derive(Clone, Copy, Debug)]
-pub struct SortedEntry<'a> {
-    /// Where the key lies on the ring.
-    pub token: u128,
-    /// The key as it is routed.
-    pub routed: &'a [u8],
-    /// The canonical bytes.
-    pub object: &'a Bytes,
-    /// The record it came from.
-    pub lsn: Lsn,
-}
+/// The slow part of a flush: writes and syncs. May run on another thread.
+pub type FlushTask = Box<dyn FnOnce() -> Result<(), SortedStoreError> + Send>;
 
-/// An object as the sorted store has it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stored {
-    /// The canonical bytes.
-    pub object: Bytes,
-    /// The record they came from.
-    pub lsn: Lsn,
-}
-
-/// One entry of a scan.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ScanEntry {
-    /// Where the key lies on the ring.
-    pub token: u128,
-    /// The key as it is routed.
-    pub routed: Bytes,
-    /// The canonical bytes.
-    pub object: Bytes,
-    /// The record they came from.
-    pub lsn: Lsn,
-}
-
-/// How much one page of a scan may hold: it ends with the entry that reaches either bound.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PageLimits {
-    /// Entries, at least 1.
-    pub entries_max: usize,
-    /// Bytes of keys and objects.
-    pub bytes_max: usize,
-}
-
-/// Part of a scan.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ScanPage {
-    /// In stored order.
-    pub entries: Vec<ScanEntry>,
-    /// Stored keys whose objects are damaged.
-    pub unreadable: Vec<Vec<u8>>,
-    /// Where to go on; `None` at the end of the range.
-    pub next: Option<Vec<u8>>,
-}
-
-/// Part of a scan of the keys alone.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct KeyPage {
-    /// Stored keys, in stored order. Their objects were not looked at.
-    pub keys: Vec<Vec<u8>>,
-    /// Where to go on; `None` at the end of the range.
-    pub next: Option<Vec<u8>>,
-}
-
-/// What a store weighs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct StoreSizes {
-    /// Bytes of its files.
-    pub disk_bytes: u64,
-    /// Bytes that its caches, buffers and filters hold in memory, as far as the engine says.
-    pub memory_bytes: u64,
-    /// Bytes that it has written since it was opened, as far as the engine says.
-    pub written_bytes_total: u64,
-}
-
-/// Why the sorted store could not.
-#[derive(Debug, thiserror::Error)]
-pub enum SortedStoreError {
-    /// The object is there but not as it was written. Nothing else is affected.
-    #[error("the stored object is damaged: {what}")]
-    Unreadable {
-        /// What was expected and found.
-        what: String,
-    },
-    /// The store as a whole cannot go on.
-    #[error("the sorted store {engine} at {path} failed: {what}")]
-    Failed {
-        /// The engine's name.
-        engine: &'static str,
-        /// Where it lies.
-        path: String,
-        /// What it said, and the remedy.
-        what: String,
-    },
-}
-
-/// A sorted store: blocking, driven by one thread (the companion's).
+/// A sorted store: blocking, driven by one thread (the companion's). No panic of an engine leaves these methods.
 pub trait SortedStore: Send {
     /// The engine's name, as the manifest keeps it.
     fn engine(&self) -> &'static str;
     /// The object of a key.
     fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Stored>, SortedStoreError>;
-    /// Stores entries, replacing older ones. Idempotent; durable after [`SortedStore::flush_durable`].
+    /// Stores entries, replacing older ones. Idempotent; durable after [`SortedStore::flush_task`]. An entry must not be
+    /// older than the one it replaces.
     fn apply(&mut self, entries: &[SortedEntry<'_>]) -> Result<(), SortedStoreError>;
     /// Entries with stored keys from `from` on whose token is at most `token_last`, at most a page of them.
     fn scan(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError>;
     /// Stored keys from `from` on whose token is at most `token_last`, at most `keys_max`.
     fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError>;
+    /// Begins to make everything applied durable, and with it the note that it goes up to `upto`; what it returns does the
+    /// slow part, and may be run on another thread while this store is read. Until it has ended, no `apply` and no second
+    /// flush.
+    fn flush_task(&mut self, upto: Lsn) -> FlushTask;
     /// Everything applied would survive a power cut when this returns, and so would the note that it goes up to `upto`.
-    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError>;
-    /// The note of the last [`SortedStore::flush_durable`]; `Lsn(0)` if there was none. If it is below what the manifest
-    /// says, the store has lost something that it had.
+    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
+        self.flush_task(upto)()
+    }
+    /// The note of the last flush that ended well; `Lsn(0)` if there was none. If it is below what the manifest says, the
+    /// store has lost something that it had.
     fn durable_upto(&self) -> Result<Lsn, SortedStoreError>;
     /// Forgets leftovers of a checkpoint past `upto` that did not finish. Called before the first apply.
     fn discard_unfinished(&mut self, upto: Lsn) -> Result<(), SortedStoreError>;
+    /// Checks the next files behind `cursor` against the checksums that the engine keeps for them, about `bytes_max` bytes
+    /// of them. An engine without such checksums has nothing to check here: a scan reads everything it has.
+    fn verify_files(&self, cursor: &mut FileCursor, bytes_max: u64) -> Result<FileCheck, SortedStoreError>;
     /// What it weighs.
     fn sizes(&self) -> StoreSizes;
     /// A filter that knows every key it holds (and may know more), for a ring of `2^vnode_bits` vnodes, if the engine has no

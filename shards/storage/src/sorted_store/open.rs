@@ -1,6 +1,6 @@
 //! Which engine, and where it lies.
 
-use super::{SledConfig, SledStore, SortedStore, SortedStoreError};
+use super::{FailureKind, SledConfig, SledStore, SortedStore, SortedStoreError};
 use core::fmt;
 use core::str::FromStr;
 use std::path::Path;
@@ -78,6 +78,7 @@ pub fn open_store(
             engine: "lsm",
             path: path.display().to_string(),
             what: "not there yet".to_owned(),
+            kind: FailureKind::Io,
         }),
     }
 }

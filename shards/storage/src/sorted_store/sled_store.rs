@@ -4,23 +4,21 @@
 //! under `generation | index`, because sled puts long values into files of their own that it never syncs. The generation is
 //! the record's number: a new version never touches the pieces of the old one, whose removal comes after the switch.
 //!
-//! sled's `flush` is no fsync, so [`SortedStore::flush_durable`] syncs its file through a descriptor of our own, and new
+//! sled's `flush` is no fsync, so [`SortedStore::flush_task`] syncs its file through a descriptor of our own, and new
 //! blob files and the directories. Only plain `insert` and `remove` are used: batches and transactions take a lock that
 //! all stores of the process share.
 
 use super::envelope::{self, Chunks, Envelope};
 use super::{
-    KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore, SortedStoreError, StoreSizes, Stored,
-    split_stored_key, stored_key,
+    FailureKind, FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore,
+    SortedStoreError, StoreSizes, Stored, guard, split_stored_key, stored_key,
 };
 use crate::record::Lsn;
 use bytes::Bytes;
-use std::collections::HashSet;
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,9 +52,7 @@ pub struct SledStore {
     /// What the store says of itself.
     about: sled::Tree,
     /// Our own descriptor of sled's file.
-    file: File,
-    /// Blob files that are known to be durable: sled never changes one.
-    blobs_synced: HashSet<OsString>,
+    file: Arc<File>,
 }
 
 /// Opens; where the lock is held, tries again for [`LOCK_FREE_WITHIN`]: the threads of a store that was closed in this
@@ -77,27 +73,27 @@ impl SledStore {
     /// Opens or creates. Blocks, for seconds if the store is large; call it from a thread that is not pinned, because
     /// sled's own threads inherit its affinity.
     pub fn open(config: &SledConfig) -> Result<SledStore, SortedStoreError> {
+        // sled panics where others return an error; at the start that must not take the node's other shards along unexplained.
+        guard::changing("sled", &config.path, || SledStore::open_unguarded(config))
+    }
+
+    fn open_unguarded(config: &SledConfig) -> Result<SledStore, SortedStoreError> {
         let path = &config.path;
-        let failed = |what: String| failed(path, what);
-        fs::create_dir_all(path).map_err(|error| failed(error.to_string()))?;
-        remove_unfinished_snapshots(path).map_err(|error| failed(error.to_string()))?;
+        fs::create_dir_all(path).map_err(|error| failed_io(path, &error))?;
+        remove_unfinished_snapshots(path).map_err(|error| failed_io(path, &error))?;
         let sled_config = sled::Config::new()
             .path(path)
             .cache_capacity(config.cache_bytes)
             .flush_every_ms(Some(FLUSH_EVERY_MS))
             .use_compression(false);
-        // sled panics where others return an error; at the start that must not take the node's other shards along unexplained.
-        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| open_patiently(&sled_config)));
-        let db = opened.map_err(|_| failed("it panicked while opening; its files are damaged".to_owned()))?;
-        let db = db.map_err(|error| failed(error.to_string()))?;
-        let tree = |name: &str| db.open_tree(name).map_err(|error| failed(error.to_string()));
+        let db = open_patiently(&sled_config).map_err(|error| failed(path, &error))?;
+        let tree = |name: &str| db.open_tree(name).map_err(|error| failed(path, &error));
         let (objects, chunks, about) = (tree("objects")?, tree("chunks")?, tree("about")?);
-        let file = File::open(path.join("db")).map_err(|error| failed(error.to_string()))?;
-        let mut store =
-            SledStore { path: path.clone(), db, objects, chunks, about, file, blobs_synced: HashSet::new() };
-        store.flush_files()?;
+        let file = File::open(path.join("db")).map_err(|error| failed_io(path, &error))?;
+        let store = SledStore { path: path.clone(), db, objects, chunks, about, file: Arc::new(file) };
+        flush_files(&store.db, &store.file, path)?;
         if let Some(parent) = path.parent() {
-            sync_dir(parent).map_err(|error| store.failed(error))?;
+            sync_dir(parent).map_err(|error| failed_io(path, &error))?;
         }
         Ok(store)
     }
@@ -107,8 +103,16 @@ impl SledStore {
         self.chunks.len()
     }
 
-    fn failed(&self, error: impl core::fmt::Display) -> SortedStoreError {
-        failed(&self.path, error.to_string())
+    fn failed(&self, error: &sled::Error) -> SortedStoreError {
+        failed(&self.path, error)
+    }
+
+    /// A page that is damaged hides the keys on it; whatever else goes wrong concerns the whole store.
+    fn read_failed(&self, error: &sled::Error) -> SortedStoreError {
+        match self.failed(error) {
+            SortedStoreError::Failed { what, kind: FailureKind::Damaged, .. } => SortedStoreError::Unreadable { what },
+            other => other,
+        }
     }
 
     fn put(&self, entry: &SortedEntry<'_>) -> Result<(), sled::Error> {
@@ -152,7 +156,7 @@ impl SledStore {
         let mut object = Vec::with_capacity(chunks.bytes as usize);
         for index in 0..chunks.bytes.div_ceil(CHUNK_BYTES as u32) {
             let key = chunk_key(chunks.generation, index);
-            let Some(piece) = self.chunks.get(key).map_err(|error| self.failed(error))? else {
+            let Some(piece) = self.chunks.get(key).map_err(|error| self.read_failed(&error))? else {
                 return Err(SortedStoreError::Unreadable { what: format!("chunk {index} is missing") });
             };
             object.extend_from_slice(&piece);
@@ -165,52 +169,10 @@ impl SledStore {
         Ok(Bytes::from(object))
     }
 
-    fn flush_files(&mut self) -> Result<(), SortedStoreError> {
-        self.db.flush().map_err(|error| self.failed(error))?;
-        self.sync_files().map_err(|error| self.failed(error))
-    }
-
-    fn sync_files(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
-        let blobs = self.path.join("blobs");
-        if blobs.is_dir() {
-            for blob in fs::read_dir(&blobs)? {
-                let blob = blob?;
-                if !self.blobs_synced.contains(&blob.file_name()) {
-                    match File::open(blob.path()) {
-                        Ok(file) => file.sync_all()?,
-                        // sled's collection was faster.
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                        Err(error) => return Err(error),
-                    }
-                    self.blobs_synced.insert(blob.file_name());
-                }
-            }
-            sync_dir(&blobs)?;
-        }
-        sync_dir(&self.path)
-    }
-}
-
-impl SortedStore for SledStore {
-    fn engine(&self) -> &'static str {
-        "sled"
-    }
-
-    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Stored>, SortedStoreError> {
-        let key = stored_key(token, routed);
-        let Some(stored) = self.objects.get(&key).map_err(|error| self.failed(error))? else { return Ok(None) };
-        self.read(&key, &stored).map(Some)
-    }
-
-    fn apply(&mut self, entries: &[SortedEntry<'_>]) -> Result<(), SortedStoreError> {
-        entries.iter().try_for_each(|entry| self.put(entry)).map_err(|error| self.failed(error))
-    }
-
-    fn scan(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError> {
+    fn scan_objects(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError> {
         let (mut page, mut bytes) = (ScanPage::default(), 0);
         for entry in self.objects.range(from..) {
-            let (key, stored) = entry.map_err(|error| self.failed(error))?;
+            let (key, stored) = entry.map_err(|error| self.read_failed(&error))?;
             let Some((token, routed)) = split_stored_key(&key).filter(|(token, _)| *token <= token_last) else { break };
             let is_full = page.entries.len() + page.unreadable.len() == limits.entries_max;
             if is_full || bytes >= limits.bytes_max {
@@ -229,10 +191,10 @@ impl SortedStore for SledStore {
         Ok(page)
     }
 
-    fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
+    fn scan_keys_alone(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
         let mut page = KeyPage::default();
         for key in self.objects.range(from..).keys() {
-            let key = key.map_err(|error| self.failed(error))?;
+            let key = key.map_err(|error| self.read_failed(&error))?;
             if split_stored_key(&key).is_none_or(|(token, _)| token > token_last) {
                 break;
             }
@@ -244,27 +206,95 @@ impl SortedStore for SledStore {
         }
         Ok(page)
     }
+}
 
-    /// The note goes in last: sled keeps its order, so whoever finds the note finds what was written before it.
-    fn flush_durable(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
-        self.about.insert(UPTO, &upto.0.to_le_bytes()).map_err(|error| self.failed(error))?;
-        self.flush_files()
+/// The note goes in last: sled keeps its order, so whoever finds the note finds what was written before it.
+fn flush(db: &sled::Db, about: &sled::Tree, file: &File, path: &Path, upto: Lsn) -> Result<(), SortedStoreError> {
+    about.insert(UPTO, &upto.0.to_le_bytes()).map_err(|error| failed(path, &error))?;
+    flush_files(db, file, path)
+}
+
+fn flush_files(db: &sled::Db, file: &File, path: &Path) -> Result<(), SortedStoreError> {
+    db.flush().map_err(|error| failed(path, &error))?;
+    sync_files(file, path).map_err(|error| failed_io(path, &error))
+}
+
+/// Pieces are small enough for sled's own file. Should it ever put one into `blobs`, that must not be the one that a power
+/// cut takes.
+fn sync_files(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_data()?;
+    let blobs = path.join("blobs");
+    if blobs.is_dir() {
+        for blob in fs::read_dir(&blobs)? {
+            match File::open(blob?.path()) {
+                Ok(file) => file.sync_all()?,
+                // sled's collection was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        sync_dir(&blobs)?;
+    }
+    sync_dir(path)
+}
+
+impl SortedStore for SledStore {
+    fn engine(&self) -> &'static str {
+        "sled"
+    }
+
+    fn get(&self, token: u128, routed: &[u8]) -> Result<Option<Stored>, SortedStoreError> {
+        guard::reading(|| {
+            let key = stored_key(token, routed);
+            let stored = self.objects.get(&key).map_err(|error| self.read_failed(&error))?;
+            stored.map(|stored| self.read(&key, &stored)).transpose()
+        })
+    }
+
+    fn apply(&mut self, entries: &[SortedEntry<'_>]) -> Result<(), SortedStoreError> {
+        guard::changing("sled", &self.path, || {
+            entries.iter().try_for_each(|entry| self.put(entry)).map_err(|error| self.failed(&error))
+        })
+    }
+
+    fn scan(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError> {
+        guard::reading(|| self.scan_objects(from, token_last, limits))
+    }
+
+    fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
+        guard::reading(|| self.scan_keys_alone(from, token_last, keys_max))
+    }
+
+    fn flush_task(&mut self, upto: Lsn) -> FlushTask {
+        let (db, about) = (self.db.clone(), self.about.clone());
+        let (file, path) = (self.file.clone(), self.path.clone());
+        Box::new(move || guard::changing("sled", &path, || flush(&db, &about, &file, &path, upto)))
     }
 
     fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
-        let Some(note) = self.about.get(UPTO).map_err(|error| self.failed(error))? else { return Ok(Lsn(0)) };
-        let note: [u8; 8] =
-            note.as_ref().try_into().map_err(|_| self.failed(format!("a note of {} bytes", note.len())))?;
-        Ok(Lsn(u64::from_le_bytes(note)))
+        guard::changing("sled", &self.path, || {
+            let Some(note) = self.about.get(UPTO).map_err(|error| self.failed(&error))? else { return Ok(Lsn(0)) };
+            let note: [u8; 8] = note.as_ref().try_into().map_err(|_| {
+                let what = format!("a note of {} bytes", note.len());
+                failed_as(&self.path, what, FailureKind::Damaged)
+            })?;
+            Ok(Lsn(u64::from_le_bytes(note)))
+        })
     }
 
     /// Pieces of versions that no finished checkpoint knows: their records come again from the log.
     fn discard_unfinished(&mut self, upto: Lsn) -> Result<(), SortedStoreError> {
-        for key in self.chunks.range(chunk_key(upto.0 + 1, 0)..).keys() {
-            let key = key.map_err(|error| self.failed(error))?;
-            self.chunks.remove(key).map_err(|error| self.failed(error))?;
-        }
-        Ok(())
+        guard::changing("sled", &self.path, || {
+            for key in self.chunks.range(chunk_key(upto.0 + 1, 0)..).keys() {
+                let key = key.map_err(|error| self.failed(&error))?;
+                self.chunks.remove(key).map_err(|error| self.failed(&error))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn verify_files(&self, _cursor: &mut FileCursor, _bytes_max: u64) -> Result<FileCheck, SortedStoreError> {
+        Ok(FileCheck { is_done: true, ..FileCheck::default() })
     }
 
     fn sizes(&self) -> StoreSizes {
@@ -297,8 +327,21 @@ fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn failed(path: &Path, what: String) -> SortedStoreError {
-    let what =
-        format!("{what}. If its files are damaged, move the shard's directory away and let the replicas fill it again");
-    SortedStoreError::Failed { engine: "sled", path: path.display().to_string(), what }
+fn failed(path: &Path, error: &sled::Error) -> SortedStoreError {
+    let kind = match error {
+        sled::Error::Io(error) => FailureKind::of_io(error),
+        sled::Error::CollectionNotFound(_)
+        | sled::Error::Unsupported(_)
+        | sled::Error::ReportableBug(_)
+        | sled::Error::Corruption { .. } => FailureKind::Damaged,
+    };
+    failed_as(path, error.to_string(), kind)
+}
+
+fn failed_io(path: &Path, error: &io::Error) -> SortedStoreError {
+    failed_as(path, error.to_string(), FailureKind::of_io(error))
+}
+
+fn failed_as(path: &Path, what: String, kind: FailureKind) -> SortedStoreError {
+    SortedStoreError::Failed { engine: "sled", path: path.display().to_string(), what, kind }
 }
