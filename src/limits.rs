@@ -29,6 +29,13 @@ pub(crate) const STORE_CACHE_MIB: Bounds = Bounds {
     max: 1 << 20,
     default: (NodeConfig::STORE_CACHE_BYTES_DEFAULT >> 20) as i64,
 };
+/// Room that is to stay free on each shard's file system, in MiB.
+pub(crate) const DISK_FREE_MIN_MIB: Bounds = Bounds {
+    what: "disk-free-min-mib",
+    min: 0,
+    max: 1 << 20,
+    default: (NodeConfig::DISK_FREE_MIN_BYTES_DEFAULT >> 20) as i64,
+};
 /// Client connections of one shard.
 pub(crate) const CONNECTIONS_MAX: Bounds =
     Bounds { what: "connections-max", min: 1, max: 1_000_000, default: NodeConfig::CONNECTIONS_MAX_DEFAULT as i64 };

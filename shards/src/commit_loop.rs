@@ -3,17 +3,24 @@
 //! No timer and no tuning: a quiet shard commits each record alone and at once, a busy one commits hundreds together. The
 //! second half of a checkpoint (manifest, removal of old segments) is done here too, between two batches, because it
 //! touches the log.
+//!
+//! What the disk refuses is kept and tried again, in a new segment, until the disk takes it: nobody is told that it is
+//! durable before, and nobody is told that it is lost. What may be written meanwhile is [`DiskHealth`]'s judgement.
+//!
+//! [`DiskHealth`]: crate::disk_health::DiskHealth
 
 use std::sync::Arc;
 
 use rondo_protocol::Event;
-use rondo_protocol::event::DiskState;
 use rondo_protocol::now::Instant;
 use rondo_protocol::ticket::Lsn;
-use rondo_storage::{CompanionRequest, FrozenTable, Manifest, StorageError, WalWriter, finish_checkpoint};
+use rondo_storage::{Batch, CompanionRequest, FrozenTable, Manifest, WalWriter, WriteFailure, finish_checkpoint};
 
+use crate::disk_health::Attempt;
+use crate::limits::STOP_TRIES_FOR;
 use crate::runtime::GlommioDisk;
 use crate::shard::{Shard, ShardPhase, SharedShard};
+use crate::status::DiskCondition;
 
 /// A checkpoint under way, as far as the shard has to do with it.
 #[derive(Debug, Default)]
@@ -35,48 +42,170 @@ pub(crate) struct Log {
     pub(crate) manifest: Manifest,
 }
 
+/// What the next look at the log is to write.
+struct Commit {
+    batch: Batch,
+    bytes: usize,
+    since: Instant,
+    /// With the reserve, where the disk has no room?
+    attempt: Attempt,
+}
+
 /// Writes batches until the shard stops. True if everything appended is durable then.
 pub(crate) async fn commit_loop(shard: SharedShard, mut log: Log) -> bool {
     let bell = shard.with(|shard| shard.commit_bell.clone());
+    // A batch that the disk has refused, until it takes it.
+    let mut held = None;
+    let mut give_up_at = None;
+    first_fill(&shard, &mut log).await;
     loop {
-        let is_busy = commit_one(&shard, &mut log).await | finish_one(&shard, &mut log).await;
-        if !is_busy && shard.with(|shard| shard.phase == ShardPhase::Stopping) {
-            return shard.with(|shard| shard.disk_failure.is_none());
+        let is_busy = commit_one(&shard, &mut log, &mut held).await
+            | finish_one(&shard, &mut log).await
+            | refill_one(&shard, &mut log).await;
+        if is_busy {
+            continue;
         }
-        if !is_busy {
-            bell.wait().await;
+        if shard.with(|shard| shard.phase == ShardPhase::Stopping) {
+            let now = shard.with(|shard| shard.facts.clock.instant());
+            let give_up_at = *give_up_at.get_or_insert(now + STOP_TRIES_FOR);
+            if held.is_none() || now >= give_up_at {
+                return shard.with(|shard| shard.store.committed_lsn() == shard.store.last_lsn());
+            }
         }
+        bell.wait().await; // Rung by appends, and at a beat when something is to be tried again or the shard stops.
     }
 }
 
-async fn commit_one(shard: &SharedShard, log: &mut Log) -> bool {
-    let taken = shard.with(|shard| shard.take_batch());
-    let Some((batch, since)) = taken else { return false };
-    let bytes = batch.encoded_bytes();
-    let written = log.writer.write(batch).await;
+async fn commit_one(shard: &SharedShard, log: &mut Log, held: &mut Option<Batch>) -> bool {
+    let Some(commit) = shard.with(|shard| shard.next_commit(held)) else { return false };
+    let Commit { batch, bytes, since, attempt } = commit;
+    let written = match attempt {
+        Attempt::CommitFromReserve => log.writer.write_from_reserve(batch).await,
+        Attempt::Commit | Attempt::Checkpoint => log.writer.write(batch).await,
+    };
     shard.turn(|shard| match written {
-        Ok(lsn) => shard.take_durable(lsn, bytes, since),
-        Err(failure) => shard.fail_disk(&failure.error),
+        Ok(lsn) => {
+            shard.disk.written(attempt);
+            shard.look_at_disk();
+            shard.take_durable(lsn, bytes, since);
+        }
+        Err(WriteFailure { batch, error, trouble }) => {
+            *held = Some(batch);
+            shard.counters.wal_refusals += 1;
+            shard.disk.refused(attempt, trouble, error.to_string(), shard.now.instant);
+            shard.look_at_disk();
+        }
     });
     true
 }
 
 async fn finish_one(shard: &SharedShard, log: &mut Log) -> bool {
-    let Some((table, generation)) = shard.with(|shard| shard.checkpoint.applied.take()) else { return false };
+    let Some((table, generation)) = shard.with(Shard::next_finish) else { return false };
     let finished = finish_checkpoint(&mut log.writer, &mut log.manifest, &table, generation).await;
     shard.turn(|shard| match finished {
-        Ok(()) => shard.take_checkpointed(&table),
-        Err(error) => shard.fail_checkpoint(&error),
+        Ok(()) => {
+            shard.disk.written(Attempt::Checkpoint);
+            shard.look_at_disk();
+            shard.take_checkpointed(&table);
+        }
+        Err(error) => {
+            tracing::warn!(shard = shard.index.0, %error, "a checkpoint could not be finished; it is tried again");
+            shard.store.checkpoint_failed();
+            shard.checkpoint.applied = Some((table, generation));
+            shard.disk.refused(Attempt::Checkpoint, error.trouble(), error.to_string(), shard.now.instant);
+            shard.look_at_disk();
+        }
     });
     true
 }
 
+/// Sets the reserve aside again, once there is room.
+async fn refill_one(shard: &SharedShard, log: &mut Log) -> bool {
+    let is_due = shard.with(|shard| {
+        let now = shard.facts.clock.instant();
+        let is_due = shard.disk.may_refill(now);
+        if is_due {
+            shard.disk.began(now);
+        }
+        is_due
+    });
+    if is_due {
+        refill(shard, log).await;
+    }
+    is_due
+}
+
+/// At the start the reserve may not be there yet. Without it a shard serves, and only a full disk makes a difference.
+async fn first_fill(shard: &SharedShard, log: &mut Log) {
+    if shard.with(|shard| shard.space.room().is_enough()) {
+        shard.with(|shard| shard.disk.began(shard.facts.clock.instant()));
+        refill(shard, log).await;
+    }
+}
+
+async fn refill(shard: &SharedShard, log: &mut Log) {
+    let refilled = log.writer.refill_reserve().await;
+    shard.turn(|shard| {
+        if let Err(error) = &refilled {
+            tracing::warn!(shard = shard.index.0, %error, "the reserve of the log could not be set aside");
+        }
+        // False: there is to be none.
+        shard.disk.refilled(refilled.is_ok(), shard.now.instant);
+        shard.look_at_disk();
+    });
+}
+
 impl Shard {
-    fn take_batch(&mut self) -> Option<(rondo_storage::Batch, Instant)> {
-        if self.disk_failure.is_some() {
+    /// The batch that the disk refused last, once it may be tried again; else a new one.
+    fn next_commit(&mut self, held: &mut Option<Batch>) -> Option<Commit> {
+        let now = self.facts.clock.instant();
+        if held.is_some() && !self.disk.may_try(now) {
             return None;
         }
-        Some((self.store.take_batch()?, self.facts.clock.instant()))
+        let batch = held.take().or_else(|| self.store.take_batch())?;
+        self.disk.began(now);
+        let attempt = if self.disk.uses_reserve() { Attempt::CommitFromReserve } else { Attempt::Commit };
+        Some(Commit { bytes: batch.encoded_bytes(), batch, since: now, attempt })
+    }
+
+    /// The checkpoint whose second half may be done (or tried again) now.
+    fn next_finish(&mut self) -> Option<(Arc<FrozenTable>, u32)> {
+        let now = self.facts.clock.instant();
+        if self.checkpoint.applied.is_none() || !self.disk.may_try(now) {
+            return None;
+        }
+        self.disk.began(now);
+        self.checkpoint.applied.take()
+    }
+
+    /// At each beat: a write may not have come back, the room may have changed, something may be due to be tried again.
+    pub(crate) fn beat_disk(&mut self) {
+        self.look_at_disk();
+        if self.disk.wants_try(self.now.instant) {
+            self.commit_bell.ring();
+        }
+    }
+
+    /// Judges the disk anew, and tells the core if that changes what it may take.
+    fn look_at_disk(&mut self) {
+        let before = self.disk.report().condition;
+        let state = self.disk.look(self.now.instant, self.space.room());
+        let report = self.disk.report();
+        if report.condition != before {
+            self.counters.disk_changes += 1;
+            let (shard, reason) = (self.index.0, report.reason.as_deref().unwrap_or_default());
+            match report.condition {
+                DiskCondition::Writable => tracing::info!(shard, "the disk takes writes again"),
+                DiskCondition::Full => tracing::error!(shard, reason, "the disk is full: only deletes are taken"),
+                DiskCondition::Failing => tracing::error!(shard, reason, "the disk fails: no writes are taken"),
+                DiskCondition::Stalled => {
+                    tracing::error!(shard, reason, "the disk does not answer: no writes are taken")
+                }
+            }
+        }
+        if let Some(state) = state {
+            self.deliver(Event::DiskChanged { state });
+        }
     }
 
     fn take_durable(&mut self, lsn: rondo_storage::Lsn, bytes: usize, since: Instant) {
@@ -88,16 +217,10 @@ impl Shard {
         self.begin_checkpoint_if_due();
     }
 
-    fn fail_disk(&mut self, error: &StorageError) {
-        tracing::error!(shard = self.index.0, %error, "the log takes no more writes; restart the node");
-        self.disk_failure = Some(error.to_string());
-        self.deliver(Event::DiskChanged { state: DiskState::Failing });
-    }
-
     /// Freezes the memtable and gives it to the companion, if it is time.
     pub(crate) fn begin_checkpoint_if_due(&mut self) {
         let is_due = self.store.checkpoint_due() || self.jobs.want_checkpoint();
-        if self.checkpoint.wanted.is_none() && is_due {
+        if self.checkpoint.wanted.is_none() && is_due && self.may_checkpoint() {
             self.checkpoint.wanted = self.store.freeze();
         }
         if let Some(table) = self.checkpoint.wanted.take()
@@ -108,16 +231,16 @@ impl Shard {
         }
     }
 
+    fn may_checkpoint(&self) -> bool {
+        let stats = self.store.stats();
+        self.disk.may_checkpoint(stats.memtable_active_bytes + stats.memtable_frozen_bytes)
+    }
+
     fn take_checkpointed(&mut self, table: &FrozenTable) {
         self.store.checkpointed(table.last_lsn());
         self.checkpoint.finished_at = self.now.instant;
         self.jobs.checkpointed(table);
         self.start_jobs();
         self.begin_checkpoint_if_due();
-    }
-
-    fn fail_checkpoint(&mut self, error: &StorageError) {
-        tracing::error!(shard = self.index.0, %error, "a checkpoint could not be finished");
-        self.store.checkpoint_failed();
     }
 }

@@ -58,6 +58,9 @@ pub struct NodeConfig {
     pub store_cache_bytes: usize,
     /// What keeps the objects.
     pub engine: Engine,
+    /// Bytes that are to stay free on the file system of each shard (never more than an eighth of it): below that only
+    /// deletes are taken.
+    pub disk_free_min_bytes: u64,
     /// Client connections of one shard; beyond it new ones are refused.
     pub connections_max: usize,
 }
@@ -69,6 +72,8 @@ impl NodeConfig {
     pub const CACHE_BYTES_DEFAULT: usize = 64 << 20;
     /// The sorted store's own cache, unless configured: 64 MiB per shard.
     pub const STORE_CACHE_BYTES_DEFAULT: usize = 64 << 20;
+    /// What is to stay free on each shard's file system, unless configured: 256 MiB.
+    pub const DISK_FREE_MIN_BYTES_DEFAULT: u64 = 256 << 20;
     /// Client connections of one shard, unless configured.
     pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
 }

@@ -30,6 +30,7 @@ impl Shard {
             self.counters.stalls += 1;
         }
         self.beats.last = now;
+        self.beat_disk();
         self.deliver_deadline();
         self.begin_checkpoint_if_due();
         self.start_jobs();
@@ -66,7 +67,7 @@ impl Shard {
             store: self.store.stats(),
             counters,
             connections: self.clients.len(),
-            disk_failure: self.disk_failure.clone(),
+            disk: self.disk.report(),
             links: self.peers.link_statuses(),
             peers: self.facts.peers.iter().enumerate().map(|(peer, _)| self.peers.report_of(peer)).collect(),
             checkpoint_at: self.checkpoint.finished_at,

@@ -14,6 +14,7 @@ use rondo_storage::{Companion, CompanionRequest, Recovered, WalLimits, WalWriter
 use crate::cold::{ColdReads, answer_pump};
 use crate::commit_loop::{Log, commit_loop};
 use crate::facts::NodeFacts;
+use crate::free_space::FreeSpace;
 use crate::jobs::Jobs;
 use crate::limits::INBOX_BATCHES_A_TURN;
 use crate::mesh::{Inbound, Inbox, Mesh};
@@ -33,6 +34,7 @@ pub(crate) struct ExecutorParts {
     pub(crate) recovered: Recovered,
     pub(crate) companion: Companion,
     pub(crate) mesh: Mesh,
+    pub(crate) space: Arc<FreeSpace>,
     pub(crate) inbox: Inbox,
     /// The doors, for shard 0.
     pub(crate) listeners: Vec<(Door, TcpListener)>,
@@ -43,7 +45,7 @@ pub(crate) struct ExecutorParts {
 
 /// Runs a shard until it is told to stop. True if everything it appended is durable.
 pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
-    let ExecutorParts { index, facts, watch, actor, directory, recovered, companion, mesh, inbox, .. } = parts;
+    let ExecutorParts { index, facts, watch, actor, directory, recovered, companion, mesh, space, inbox, .. } = parts;
     let boot = Boot {
         shard: index,
         shards: facts.shards,
@@ -57,7 +59,8 @@ pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
     let jobs = Jobs::new(&recovered.manifest, directory);
     let log = Log { writer, manifest: recovered.manifest };
     let (core, cold) = (ShardCore::new(boot), ColdReads::new(companion));
-    let shard = Shard::assemble(ShardParts { index, facts, watch, core, store: recovered.store, cold, mesh, jobs });
+    let shard =
+        Shard::assemble(ShardParts { index, facts, watch, core, store: recovered.store, cold, mesh, jobs, space });
 
     let beating = shard.clone();
     let beats = Arc::clone(&parts.pacemaker).follow(usize::from(index.0), move || beating.turn(Shard::beat));

@@ -15,7 +15,9 @@ use crate::config::NodeConfig;
 use crate::directory;
 use crate::executor::{ExecutorParts, run_shard};
 use crate::facts::{self, NodeFacts};
+use crate::free_space::SpaceWatch;
 use crate::jobs::ShardJob;
+use crate::limits::STOP_WITHIN;
 use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::metrics::Publisher;
 use crate::net::Door;
@@ -54,6 +56,8 @@ pub struct Node {
     pacemaker: (Arc<Pacemaker>, JoinHandle<()>),
     directory: NodeDir,
     failures: flume::Receiver<ShardFailure>,
+    /// Keep the threads alive that look at the room of the file systems.
+    spaces: Vec<SpaceWatch>,
     life: Arc<Life>,
     publisher: Publisher,
 }
@@ -82,6 +86,8 @@ impl Node {
         let shards = open.len();
         let pacemaker = Pacemaker::start(shards).map_err(StartError::Thread)?;
         let (mesh, inboxes) = Mesh::new(shards);
+        let watch = |shard| SpaceWatch::start(shard, directory.shard_path(shard as u16), config.disk_free_min_bytes);
+        let spaces = (0..shards).map(watch).collect::<Result<_, _>>().map_err(StartError::Thread)?;
         let (failed, failures) = flume::unbounded();
         let doors = [&clients, &peers].map(|door| door.try_clone()).into_iter().collect::<Result<_, _>>();
         let mut node = Node {
@@ -96,6 +102,7 @@ impl Node {
             pacemaker,
             directory,
             failures,
+            spaces,
             life: Arc::default(),
             publisher: Publisher::new(shards, facts.peers.iter().map(|peer| peer.name.as_str())),
             facts,
@@ -149,7 +156,15 @@ impl Node {
         self.life.is_stopping.store(true, Ordering::Release);
         self.mesh.tell_all(|| Inbound::Stop);
         let wanted = self.watches.len();
-        let durable = self.executors.into_iter().map(|executor| executor.join().unwrap_or(false));
+        let until = self.facts.clock.instant() + STOP_WITHIN;
+        while self.executors.iter().any(|executor| !executor.is_finished()) && self.facts.clock.instant() < until {
+            thread::sleep(DRAIN_LOOK_INTERVAL);
+        }
+        let (ended, hanging): (Vec<_>, Vec<_>) = self.executors.into_iter().partition(JoinHandle::is_finished);
+        if !hanging.is_empty() {
+            tracing::error!(shards = hanging.len(), "shards do not end, as when a disk does not answer; they are left");
+        }
+        let durable = ended.into_iter().map(|executor| executor.join().unwrap_or(false));
         let is_durable = durable.filter(|durable| *durable).count() == wanted;
         let (pacemaker, thread) = self.pacemaker;
         pacemaker.end();
@@ -183,6 +198,7 @@ impl Node {
                 recovered: open.recovered,
                 companion: open.companion,
                 mesh: self.mesh.again(),
+                space: Arc::clone(&self.spaces[usize::from(index)].space),
                 inbox,
                 listeners: core::mem::take(&mut listeners),
                 pacemaker: Arc::clone(&self.pacemaker.0),

@@ -7,7 +7,7 @@ use rondo_protocol::now::Instant;
 
 use crate::config::NodeEntry;
 use crate::node::Node;
-use crate::status::{NodeStatus, PeerStatus, ShardStatus, StoreStatus};
+use crate::status::{DiskCondition, NodeStatus, PeerStatus, ShardStatus, StoreStatus};
 use crate::watch::ShardReport;
 
 impl Node {
@@ -49,7 +49,10 @@ impl Node {
                 checkpoint_age: now - report.checkpoint_at,
             },
             connections: report.connections,
-            takes_writes: report.disk_failure.is_none(),
+            takes_writes: report.disk.condition == DiskCondition::Writable,
+            disk: report.disk.condition,
+            disk_reason: report.disk.reason.clone(),
+            disk_stalled_for: report.disk.stalled_since.map(|since| now - since),
             links: report.links.clone(),
         }
     }

@@ -27,7 +27,9 @@ use rondo_storage::{LogRecord, Lookup, ShardStore};
 use crate::cold::ColdReads;
 use crate::commit_loop::Checkpoint;
 use crate::deadline_loop::Beats;
+use crate::disk_health::DiskHealth;
 use crate::facts::NodeFacts;
+use crate::free_space::FreeSpace;
 use crate::jobs::Jobs;
 use crate::limits::{LONG_TURN, READ_BYTES_MAX};
 use crate::mesh::{Mesh, MeshRequest};
@@ -60,8 +62,9 @@ pub(crate) struct Shard {
     pub(crate) arena: BytesMut,
     pub(crate) phase: ShardPhase,
     pub(crate) beats: Beats,
-    /// Why the log takes no more, once it does not.
-    pub(crate) disk_failure: Option<String>,
+    /// What the disk takes, and its room.
+    pub(crate) disk: DiskHealth,
+    pub(crate) space: Arc<FreeSpace>,
     /// Rung when there is something for the log, or to end.
     pub(crate) commit_bell: Rc<Notify>,
     /// True while the core or the store is at work: a panic then is no connection's affair.
@@ -96,6 +99,7 @@ pub(crate) struct ShardParts {
     pub(crate) cold: ColdReads,
     pub(crate) mesh: Mesh,
     pub(crate) jobs: Jobs,
+    pub(crate) space: Arc<FreeSpace>,
 }
 
 /// The shard, as its tasks share it.
@@ -143,7 +147,8 @@ impl Shard {
             arena: BytesMut::with_capacity(READ_BYTES_MAX),
             phase: ShardPhase::Serving,
             beats: Beats::default(),
-            disk_failure: None,
+            disk: DiskHealth::default(),
+            space: parts.space,
             commit_bell: Rc::default(),
             is_inside_core: false,
             effects: Effects::new(),

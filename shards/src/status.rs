@@ -64,10 +64,46 @@ pub struct ShardStatus {
     pub store: StoreStatus,
     /// Open client connections.
     pub connections: usize,
-    /// False once its log has failed: it refuses writes.
+    /// Does it take all writes? The same as a disk that is [`DiskCondition::Writable`].
     pub takes_writes: bool,
+    /// What its disk takes.
+    pub disk: DiskCondition,
+    /// Why not more.
+    pub disk_reason: Option<String>,
+    /// For how long the disk has not answered, if it is [`DiskCondition::Stalled`].
+    pub disk_stalled_for: Option<Duration>,
     /// Its outgoing links.
     pub links: Vec<LinkStatus>,
+}
+
+/// What the disk of a shard takes. Reads of what is in memory go on in every condition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DiskCondition {
+    /// All writes.
+    #[default]
+    Writable,
+    /// Deletes (as long as the reserve of the log lasts), and no values.
+    Full,
+    /// Nothing: writes or syncs fail.
+    Failing,
+    /// Nothing: it does not answer.
+    Stalled,
+}
+
+impl DiskCondition {
+    /// All of them, from good to bad.
+    pub const ALL: [DiskCondition; 4] =
+        [DiskCondition::Writable, DiskCondition::Full, DiskCondition::Failing, DiskCondition::Stalled];
+
+    /// Its word, for JSON and labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            DiskCondition::Writable => "writable",
+            DiskCondition::Full => "full",
+            DiskCondition::Failing => "failing",
+            DiskCondition::Stalled => "stalled",
+        }
+    }
 }
 
 /// The store of one shard.

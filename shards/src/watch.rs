@@ -11,6 +11,7 @@ use rondo_protocol::now::Instant;
 use rondo_protocol::stats::Stats;
 use rondo_storage::StoreStats;
 
+use crate::disk_health::DiskReport;
 use crate::metrics::Counters;
 use crate::status::LinkStatus;
 
@@ -30,7 +31,7 @@ pub(crate) struct ShardReport {
     pub(crate) store: StoreStats,
     pub(crate) counters: Counters,
     pub(crate) connections: usize,
-    pub(crate) disk_failure: Option<String>,
+    pub(crate) disk: DiskReport,
     pub(crate) links: Vec<LinkStatus>,
     /// In the order of the node's peers.
     pub(crate) peers: Vec<PeerReport>,

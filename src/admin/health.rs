@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rondo_shards::{NodeStatus, Phase};
+use rondo_shards::{DiskCondition, NodeStatus, Phase, ShardStatus};
 
 use crate::limits::{PEER_GRACE, TICK_AGE_UNREADY};
 use crate::supervisor::Stage;
@@ -16,6 +16,20 @@ pub(crate) fn unready_reason(stage: &Stage) -> Option<String> {
     }
 }
 
+fn disk_trouble(shard: &ShardStatus) -> Option<String> {
+    let index = shard.shard.0;
+    let reason = shard.disk_reason.as_deref().unwrap_or("no reason is known");
+    match shard.disk {
+        DiskCondition::Writable => None,
+        DiskCondition::Full => Some(format!("the disk of shard {index} is full: {reason}")),
+        DiskCondition::Failing => Some(format!("the disk of shard {index} fails: {reason}")),
+        DiskCondition::Stalled => {
+            let time = shard.disk_stalled_for.unwrap_or_default();
+            Some(format!("the disk of shard {index} has not answered for {time:.1?}"))
+        }
+    }
+}
+
 fn reason_of(status: &NodeStatus, tick_ages: &[Duration]) -> Option<String> {
     match status.phase {
         Phase::Draining => return Some("draining".to_owned()),
@@ -25,8 +39,8 @@ fn reason_of(status: &NodeStatus, tick_ages: &[Duration]) -> Option<String> {
     if let Some((shard, age)) = tick_ages.iter().enumerate().find(|(_, age)| **age >= TICK_AGE_UNREADY) {
         return Some(format!("shard {shard} has been silent for {age:.1?}"));
     }
-    if let Some(shard) = status.shards.iter().find(|shard| !shard.takes_writes) {
-        return Some(format!("the log of shard {} takes no writes", shard.shard.0));
+    if let Some(reason) = status.shards.iter().find_map(disk_trouble) {
+        return Some(reason);
     }
     // A fresh node is given a moment to find the others, so that its first requests find their quorum. It does not wait
     // for ever: peers that are down are no reason to call this node so.

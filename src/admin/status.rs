@@ -40,6 +40,9 @@ fn shard_json(shard: &ShardStatus) -> Value {
         "tick_age_ms": shard.tick_age.as_millis() as u64,
         "connections": shard.connections,
         "takes_writes": shard.takes_writes,
+        "disk": shard.disk.word(),
+        "disk_reason": shard.disk_reason,
+        "disk_stalled_ms": shard.disk_stalled_for.map(|time| time.as_millis() as u64),
         "requests": {
             "gets": stats.gets,
             "puts": stats.puts,

@@ -46,6 +46,8 @@ pub(crate) struct ConfigFile {
     pub(crate) store_cache_mib: Option<Spanned<i64>>,
     /// `sled` or `lsm`.
     pub(crate) engine: Option<Spanned<String>>,
+    /// Room that is to stay free on each shard's file system.
+    pub(crate) disk_free_min_mib: Option<Spanned<i64>>,
     /// Client connections, per shard.
     pub(crate) connections_max: Option<Spanned<i64>>,
     /// How long a stopping node waits for requests in flight.

@@ -36,6 +36,7 @@ impl Settings {
         line("cache-mib", count(node.cache_bytes >> 20));
         line("store-cache-mib", count(node.store_cache_bytes >> 20));
         line("engine", text(&node.engine));
+        line("disk-free-min-mib", Value::Integer((node.disk_free_min_bytes >> 20) as i64));
         line("connections-max", count(node.connections_max));
         line("drain-seconds", count(self.drain_limit.as_secs() as usize));
         line("log", text(&self.log));

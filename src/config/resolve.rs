@@ -20,8 +20,8 @@ use super::nodes::{check_name, parse_address};
 use super::problem::{Place, Problems};
 use super::sourced::{Bounds, Sourced};
 use crate::limits::{
-    ADMIN_PORT, CACHE_MIB, CLIENT_PORT, CONNECTIONS_MAX, DRAIN_SECONDS, MEMTABLE_MIB, PEER_PORT, STORE_CACHE_MIB,
-    VNODE_BITS,
+    ADMIN_PORT, CACHE_MIB, CLIENT_PORT, CONNECTIONS_MAX, DISK_FREE_MIN_MIB, DRAIN_SECONDS, MEMTABLE_MIB, PEER_PORT,
+    STORE_CACHE_MIB, VNODE_BITS,
 };
 
 /// The two sources of settings.
@@ -97,6 +97,11 @@ pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, usable: &[u
             problems_ref,
         ),
         engine: sources.engine(problems_ref),
+        disk_free_min_bytes: mib(
+            DISK_FREE_MIN_MIB,
+            sources.number(|file| file.config.disk_free_min_mib.as_ref()).as_ref(),
+            problems_ref,
+        ) as u64,
         connections_max: CONNECTIONS_MAX
             .check(sources.number(|file| file.config.connections_max.as_ref()).as_ref(), problems_ref)
             as usize,

@@ -6,6 +6,7 @@
 use rondo_protocol::now::Instant;
 
 use super::{Counters, Histogram, RequestKind};
+use crate::status::DiskCondition;
 use crate::watch::ShardReport;
 
 /// A number that only grows.
@@ -116,6 +117,12 @@ pub(super) const COUNTERS: &[CounterMetric] = &[
     }),
     counter("rondo_wal_bytes_total", "Bytes written to the log", |report| report.counters.wal_bytes),
     counter("rondo_wal_syncs_total", "Times the log was made durable", |report| report.counters.wal_syncs),
+    counter("rondo_wal_refusals_total", "Batches that the disk refused; each is kept and tried again", |report| {
+        report.counters.wal_refusals
+    }),
+    counter("rondo_disk_changes_total", "Times the disk came to take other writes than before", |report| {
+        report.counters.disk_changes
+    }),
     counter("rondo_wal_records_total", "Records appended to the log", |report| report.store.appended_total),
     counter("rondo_memtable_hits_total", "Lookups answered by the memtable", |report| report.store.memtable_hits_total),
     counter("rondo_cache_hits_total", "Lookups answered by the object cache", |report| report.store.cache_hits_total),
@@ -161,6 +168,10 @@ pub(super) const COUNTERS: &[CounterMetric] = &[
     counter("rondo_core_panics_total", "Panics around a connection, caught", |report| report.counters.panics),
 ];
 
+fn is(report: &ShardReport, condition: DiskCondition) -> f64 {
+    f64::from(u8::from(report.disk.condition == condition))
+}
+
 /// All gauges but those that need more than a shard's report.
 pub(super) const GAUGES: &[GaugeMetric] = &[
     GaugeMetric {
@@ -205,8 +216,28 @@ pub(super) const GAUGES: &[GaugeMetric] = &[
     },
     GaugeMetric {
         name: "rondo_wal_disk_failed",
-        help: "1 if the log takes no more writes, else 0",
-        read: |report, _| f64::from(u8::from(report.disk_failure.is_some())),
+        help: "1 if the log takes no writes (the disk fails or does not answer), else 0",
+        read: |report, _| is(report, DiskCondition::Failing) + is(report, DiskCondition::Stalled),
+    },
+    GaugeMetric {
+        name: "rondo_disk_full",
+        help: "1 if only deletes are taken because the disk has no room, else 0",
+        read: |report, _| is(report, DiskCondition::Full),
+    },
+    GaugeMetric {
+        name: "rondo_disk_failing",
+        help: "1 if no writes are taken because writes or syncs fail, else 0",
+        read: |report, _| is(report, DiskCondition::Failing),
+    },
+    GaugeMetric {
+        name: "rondo_disk_stalled",
+        help: "1 if no writes are taken because a write or sync has not come back, else 0",
+        read: |report, _| is(report, DiskCondition::Stalled),
+    },
+    GaugeMetric {
+        name: "rondo_disk_free_bytes",
+        help: "Room left on the file system of the shard",
+        read: |report, _| report.disk.free_bytes as f64,
     },
     GaugeMetric {
         name: "rondo_checkpoint_age_seconds",

@@ -77,6 +77,10 @@ pub struct Counters {
     pub wal_syncs: u64,
     /// Bytes appended to the log.
     pub wal_bytes: u64,
+    /// Times the disk refused a batch, which is kept and tried again.
+    pub wal_refusals: u64,
+    /// Times the disk came to take other writes than before.
+    pub disk_changes: u64,
     /// Lookups that the sorted store could not answer.
     pub lookup_failures: u64,
     /// Writes answered `Busy` because the store could not keep up.

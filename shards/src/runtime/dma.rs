@@ -1,7 +1,6 @@
 //! The disk as an executor sees it: direct I/O through io_uring, so that nobody on the core waits for it.
 //!
-//! Paths are relative to one shard's directory. Listing and creating directories block for a moment; they happen while a
-//! shard is recovered, before it serves.
+//! Paths are relative to one shard's directory. What io_uring cannot be asked for is done on a thread of its own.
 
 use core::ops::{Deref, DerefMut};
 use std::io;
@@ -9,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use glommio::io::{Directory, DmaBuffer, DmaFile, OpenOptions};
 use rondo_storage::{Disk, DiskFile};
+
+use super::off_thread::off_thread;
 
 /// One shard's directory.
 #[derive(Clone, Debug)]
@@ -71,12 +72,17 @@ impl Disk for GlommioDisk {
     }
 
     async fn list(&self, dir: &str) -> io::Result<Vec<String>> {
-        let names = std::fs::read_dir(self.root.join(dir))?;
-        names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        let path = self.root.join(dir);
+        let list = move || {
+            let names = std::fs::read_dir(path)?;
+            names.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+        };
+        off_thread(list).await
     }
 
     async fn create_dir(&self, dir: &str) -> io::Result<()> {
-        std::fs::create_dir_all(self.root.join(dir))
+        let path = self.root.join(dir);
+        off_thread(move || std::fs::create_dir_all(path)).await
     }
 
     async fn sync_dir(&self, dir: &str) -> io::Result<()> {
@@ -86,7 +92,8 @@ impl Disk for GlommioDisk {
     }
 
     async fn exists(&self, path: &str) -> io::Result<bool> {
-        self.root.join(path).try_exists()
+        let path = self.root.join(path);
+        off_thread(move || path.try_exists()).await
     }
 }
 

@@ -7,6 +7,7 @@ mod dma;
 mod executor;
 mod listener;
 mod notify;
+mod off_thread;
 mod pacemaker;
 mod raw;
 mod stream;

@@ -56,6 +56,7 @@ pub(crate) fn config(name: &str, nodes: &[NodeEntry], data: &Path, shards: u16) 
         cache_bytes: 8 << 20,
         store_cache_bytes: 8 << 20,
         engine: rondo_shards::Engine::default(),
+        disk_free_min_bytes: NodeConfig::DISK_FREE_MIN_BYTES_DEFAULT,
         connections_max: 100,
     }
 }

@@ -1,0 +1,254 @@
+//! What a shard knows of its disk: what it takes, why not more, and when to try again.
+//!
+//! Think of a harbour master: he looks at the water (free space), at the ship that should have been unloaded by now (a
+//! write under way), and at what the last one reported (an error); from these he says which ships may come in.
+//!
+//! ```text
+//! writable ──little room, ENOSPC──► full ──room, and the reserve is there again──► writable
+//!    │ ╲──an error──► failing ──the same batch got through──► writable
+//!    ╰──a write or sync that does not come back──► stalled ──it came back──► what it was
+//! ```
+//! Pure: the time and the room are arguments. Writing again is `commit_loop`'s work.
+
+use core::time::Duration;
+
+use rondo_protocol::event::DiskState;
+use rondo_protocol::now::Instant;
+use rondo_storage::DiskTrouble;
+
+use crate::free_space::Room;
+use crate::limits::{DISK_RETRY_MAX, DISK_RETRY_MIN, DISK_STALLED_AFTER};
+use crate::status::DiskCondition;
+
+/// The health of one shard's disk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DiskHealth {
+    room: Room,
+    /// What the last write, sync or checkpoint said, if it failed and none has got through since.
+    refusal: Option<(DiskTrouble, String)>,
+    /// The reserve was written to (or might have been), and is not known to be there again.
+    owes_reserve: bool,
+    reserve_is_used_up: bool,
+    /// When the write or sync under way began.
+    busy_since: Option<Instant>,
+    retry_at: Instant,
+    retry_after: Duration,
+    condition: DiskCondition,
+    state: DiskState,
+}
+
+/// What was tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Attempt {
+    /// To write a batch as usual.
+    Commit,
+    /// To write a batch, with the reserve where there is no room.
+    CommitFromReserve,
+    /// To finish a checkpoint.
+    Checkpoint,
+}
+
+/// How the disk is, for people.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct DiskReport {
+    pub(crate) condition: DiskCondition,
+    /// Why it takes no more than that.
+    pub(crate) reason: Option<String>,
+    /// Since when it has not answered, if it is stalled.
+    pub(crate) stalled_since: Option<Instant>,
+    pub(crate) free_bytes: u64,
+}
+
+impl DiskHealth {
+    /// A write or sync begins.
+    pub(crate) fn began(&mut self, now: Instant) {
+        self.busy_since = Some(now);
+    }
+
+    /// It got through. Where it may have used the reserve, that is to be filled again.
+    pub(crate) fn written(&mut self, attempt: Attempt) {
+        self.busy_since = None;
+        self.owes_reserve |= attempt == Attempt::CommitFromReserve;
+        self.reserve_is_used_up = false;
+        self.retry_after = Duration::ZERO;
+        if matches!(self.refusal, Some((DiskTrouble::Failing, _))) {
+            self.refusal = None;
+        }
+    }
+
+    /// It failed. Where the disk has no room and the reserve was not tried yet, that comes at once.
+    pub(crate) fn refused(&mut self, attempt: Attempt, trouble: DiskTrouble, reason: String, now: Instant) {
+        self.busy_since = None;
+        self.refusal = Some((trouble, reason));
+        self.owes_reserve |= trouble == DiskTrouble::NoSpace;
+        match (trouble, attempt) {
+            (DiskTrouble::NoSpace, Attempt::Commit) => self.retry_at = now,
+            (DiskTrouble::NoSpace, Attempt::CommitFromReserve) => {
+                self.reserve_is_used_up = true;
+                self.back_off(now);
+            }
+            (DiskTrouble::NoSpace, Attempt::Checkpoint) | (DiskTrouble::Failing, _) => self.back_off(now),
+        }
+    }
+
+    fn back_off(&mut self, now: Instant) {
+        self.retry_after = (self.retry_after * 2).clamp(DISK_RETRY_MIN, DISK_RETRY_MAX);
+        self.retry_at = now + self.retry_after;
+    }
+
+    /// Filling the reserve ended; `is_there` if that worked.
+    pub(crate) fn refilled(&mut self, is_there: bool, now: Instant) {
+        self.busy_since = None;
+        if !is_there {
+            return self.back_off(now);
+        }
+        self.owes_reserve = false;
+        if matches!(self.refusal, Some((DiskTrouble::NoSpace, _))) {
+            self.refusal = None;
+        }
+    }
+
+    /// Judges anew. Gives the state for the core if it is another one.
+    pub(crate) fn look(&mut self, now: Instant, room: Room) -> Option<DiskState> {
+        self.room = room;
+        self.condition = self.judge(now);
+        let state = match self.condition {
+            DiskCondition::Writable => DiskState::Writable,
+            DiskCondition::Full if !self.reserve_is_used_up => DiskState::Full,
+            DiskCondition::Full | DiskCondition::Failing | DiskCondition::Stalled => DiskState::Failing,
+        };
+        (core::mem::replace(&mut self.state, state) != state).then_some(state)
+    }
+
+    fn judge(&self, now: Instant) -> DiskCondition {
+        let is_stalled = self.busy_since.is_some_and(|since| now - since >= DISK_STALLED_AFTER);
+        match &self.refusal {
+            _ if is_stalled => DiskCondition::Stalled,
+            Some((DiskTrouble::Failing, _)) => DiskCondition::Failing,
+            Some((DiskTrouble::NoSpace, _)) => DiskCondition::Full,
+            None if self.owes_reserve || self.room.is_little() => DiskCondition::Full,
+            None => DiskCondition::Writable,
+        }
+    }
+
+    /// Should deletes go to the reserve where there is no room?
+    pub(crate) fn uses_reserve(&self) -> bool {
+        self.condition == DiskCondition::Full || matches!(self.refusal, Some((DiskTrouble::NoSpace, _)))
+    }
+
+    /// May what failed be tried (again) now? True while nothing has failed.
+    pub(crate) fn may_try(&self, now: Instant) -> bool {
+        self.refusal.is_none() || self.retry_at <= now
+    }
+
+    /// Is it time to fill the reserve again? Not before there is room for more than it, or it would be used up at once.
+    pub(crate) fn may_refill(&self, now: Instant) -> bool {
+        self.owes_reserve && self.retry_at <= now && self.room.is_enough()
+    }
+
+    /// Is there something that only another try can bring about, and is its time here?
+    pub(crate) fn wants_try(&self, now: Instant) -> bool {
+        (self.refusal.is_some() && self.retry_at <= now) || self.may_refill(now)
+    }
+
+    /// May a checkpoint of about `bytes` be begun? A sorted store that runs out of room amid one is worse off than the log.
+    pub(crate) fn may_checkpoint(&self, bytes: u64) -> bool {
+        self.condition != DiskCondition::Full || self.room.is_unknown() || self.room.free_bytes() / 4 >= bytes
+    }
+
+    /// How it is, for people.
+    pub(crate) fn report(&self) -> DiskReport {
+        let reason = match self.condition {
+            DiskCondition::Writable => None,
+            DiskCondition::Stalled => Some("a write or sync has not come back".to_owned()),
+            DiskCondition::Full | DiskCondition::Failing => {
+                let refusal = self.refusal.as_ref().map(|(_, reason)| reason.clone());
+                let owed = || "the reserve of the log is to be filled again".to_owned();
+                Some(refusal.or_else(|| self.room.reason()).unwrap_or_else(owed))
+            }
+        };
+        let is_stalled = self.condition == DiskCondition::Stalled;
+        DiskReport {
+            condition: self.condition,
+            reason,
+            stalled_since: self.busy_since.filter(|_| is_stalled),
+            free_bytes: self.room.free_bytes(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENOUGH: Room = Room::Enough { free_bytes: 1 << 30 };
+    const LITTLE: Room = Room::Little { free_bytes: 1 << 20 };
+
+    fn at(millis: u64) -> Instant {
+        Instant::default() + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn little_room_takes_deletes_only_until_there_is_room() {
+        let mut health = DiskHealth::default();
+        assert_eq!(health.look(at(0), LITTLE), Some(DiskState::Full));
+        assert_eq!(health.look(at(1), LITTLE), None);
+        assert!(health.report().reason.is_some_and(|reason| reason.contains("1 MiB")));
+        assert_eq!(health.look(at(2), ENOUGH), Some(DiskState::Writable));
+    }
+
+    #[test]
+    fn a_full_disk_is_writable_again_when_the_reserve_is_back() {
+        let mut health = DiskHealth::default();
+        health.began(at(0));
+        health.refused(Attempt::Commit, DiskTrouble::NoSpace, "no space".to_owned(), at(1));
+        assert_eq!(health.look(at(1), LITTLE), Some(DiskState::Full));
+        assert!(health.may_try(at(1)) && health.uses_reserve(), "the reserve is tried at once");
+        health.written(Attempt::CommitFromReserve);
+        assert!(!health.may_refill(at(500)), "there is no room yet");
+        assert_eq!(health.look(at(500), ENOUGH), None, "and still no reserve");
+        assert!(health.may_refill(at(500)));
+        health.refilled(true, at(501));
+        assert_eq!(health.look(at(501), ENOUGH), Some(DiskState::Writable));
+    }
+
+    #[test]
+    fn without_room_and_reserve_nothing_is_taken() {
+        let mut health = DiskHealth::default();
+        health.refused(Attempt::Commit, DiskTrouble::NoSpace, "no space".to_owned(), at(0));
+        health.refused(Attempt::CommitFromReserve, DiskTrouble::NoSpace, "no space".to_owned(), at(0));
+        assert_eq!(health.look(at(0), LITTLE), Some(DiskState::Failing));
+        assert_eq!(health.report().condition, DiskCondition::Full);
+        assert!(!health.may_try(at(0)));
+        health.written(Attempt::CommitFromReserve);
+        assert_eq!(health.look(at(2000), ENOUGH), Some(DiskState::Full));
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_tried_again_with_growing_waits_and_is_well_when_one_try_got_through() {
+        let mut health = DiskHealth::default();
+        let mut now = at(0);
+        for _ in 0..10 {
+            health.refused(Attempt::Commit, DiskTrouble::Failing, "an I/O error".to_owned(), now);
+            health.look(now, ENOUGH);
+            assert_eq!(health.state, DiskState::Failing);
+            assert!(!health.may_try(now));
+            now = now + DISK_RETRY_MAX;
+            assert!(health.wants_try(now) && health.may_try(now));
+        }
+        health.written(Attempt::Commit);
+        assert_eq!(health.look(now, ENOUGH), Some(DiskState::Writable));
+        assert!(!health.wants_try(now + DISK_RETRY_MAX));
+    }
+
+    #[test]
+    fn a_write_that_does_not_come_back_stalls_the_shard_until_it_does() {
+        let mut health = DiskHealth::default();
+        health.began(at(100));
+        assert_eq!(health.look(at(1099), ENOUGH), None);
+        assert_eq!(health.look(at(1100), ENOUGH), Some(DiskState::Failing));
+        assert_eq!(health.report().stalled_since, Some(at(100)));
+        health.written(Attempt::Commit);
+        assert_eq!(health.look(at(9000), ENOUGH), Some(DiskState::Writable));
+    }
+}
