@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -50,6 +51,8 @@ pub struct Node {
     pub(crate) peer_listen: SocketAddr,
     pub(crate) cores: Vec<Option<usize>>,
     pub(crate) watches: Vec<Arc<ShardWatch>>,
+    lineages: Vec<u64>,
+    data: PathBuf,
     mesh: Mesh,
     doors: Vec<TcpListener>,
     executors: Vec<JoinHandle<bool>>,
@@ -95,6 +98,8 @@ impl Node {
             listen,
             peer_listen,
             cores: (0..shards).map(|shard| boot::core_of(&config, shard)).collect(),
+            lineages: open.iter().map(|shard| shard.recovered.manifest.lineage).collect(),
+            data: config.data.clone(),
             watches: (0..shards).map(|_| Arc::new(ShardWatch::new(facts.clock.instant()))).collect(),
             mesh,
             doors: doors.map_err(StartError::Thread)?,
@@ -121,6 +126,16 @@ impl Node {
     pub fn tick_ages(&self) -> Vec<Duration> {
         let now = self.facts.clock.instant();
         self.watches.iter().map(|watch| now - watch.ticked_at()).collect()
+    }
+
+    /// The lineage of each shard's record numbers: while it stays, later records have higher numbers.
+    pub fn lineages(&self) -> &[u64] {
+        &self.lineages
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Gives each shard a job for its companion. A shard that has no room within [`crate::limits::TELL_LIMIT`], or that ends

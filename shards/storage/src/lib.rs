@@ -13,6 +13,7 @@
 //! Knows neither the runtime nor the protocol: keys are a token and routed bytes, objects are bytes, and the only way
 //! to a disk is the [`Disk`] trait (the sorted stores, which run on a thread of their own, apart).
 
+pub mod backup;
 mod cache;
 pub mod checkpoint;
 pub mod companion;

@@ -39,6 +39,24 @@ pub const WOUNDS_MAX: usize = 1024;
 pub const SET_ASIDE_NAMES_MAX: u32 = 100;
 /// Size of the log's reserve, in bytes, unless the limits say otherwise: room for some ten thousand deletes on a full disk.
 pub const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+/// A block of a backup is closed once it holds this much, in bytes: what one reader keeps for each run.
+pub const BACKUP_BLOCK_BYTES: usize = 256 * 1024;
+/// Entries of one step of a backup: some hundred microseconds when they are in memory.
+pub const BACKUP_PAGE_ENTRIES: usize = 256;
+/// Bytes of one step of a backup (one largest object may pass it).
+pub const BACKUP_PAGE_BYTES: usize = 256 * 1024;
+/// What may have changed behind the scan of one vnode before it becomes a run of its own, in bytes.
+pub const BACKUP_OVERLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Runs of one vnode; a reader has a block of each in memory. Past it the vnode is written faster than it is copied.
+pub const BACKUP_RUNS_MAX: usize = 256;
+/// Blocks on their way from a copying job to its file.
+pub const BACKUP_PIECES_MAX: usize = 4;
+/// A full backup and the increments on it; a reader has a block of each in memory.
+pub const BACKUP_CHAIN_MAX: usize = 128;
+/// Longest manifest of a backup, in bytes: 2^16 vnodes with some runs each, and then some.
+pub const BACKUP_MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Damaged keys or files that a report names; all are counted.
+pub const BACKUP_LOSSES_MAX: usize = 1000;
 /// Entries of one page of a scan.
 pub const SCAN_ENTRIES_MAX: usize = 4096;
 

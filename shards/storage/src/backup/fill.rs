@@ -1,0 +1,127 @@
+//! Builds the shards of a data directory from a stream of records: stores that a node opens as its own.
+//!
+//! Records get new numbers under a new lineage: they are no continuation of anything, and an increment of the old node
+//! must not be taken for one of the new.
+
+use crate::disk::{StdDisk, run_ready};
+use crate::error::StorageError;
+use crate::limits::{CHECKPOINT_PIECE_BYTES, CHECKPOINT_PIECE_ENTRIES};
+use crate::manifest::Manifest;
+use crate::record::Lsn;
+use crate::sorted_store::{ScanEntry, SortedEntry, SortedStore, StoreConfig, open_store};
+use std::path::PathBuf;
+
+/// Records between two syncs of a store that is being filled: bounds what its caches must hold.
+const FLUSH_EVERY_RECORDS: u64 = 100_000;
+
+/// Where records go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FillTarget {
+    /// The directory of each shard, empty or not there.
+    pub shards: Vec<PathBuf>,
+    /// The stores to build.
+    pub store: StoreConfig,
+    /// Any number that no other directory has.
+    pub lineage: u64,
+    /// The node's clock starts no lower.
+    pub hlc_bound: u64,
+}
+
+/// What was built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Filled {
+    /// Records.
+    pub records: u64,
+    /// Bytes of keys and objects.
+    pub bytes: u64,
+}
+
+struct Filling {
+    path: PathBuf,
+    store: Box<dyn SortedStore>,
+    piece: Vec<(Lsn, ScanEntry)>,
+    piece_bytes: usize,
+    last: Lsn,
+    flushed: Lsn,
+}
+
+/// Fills the shards with what `next` gives until it gives nothing; `shard_of` says where a token belongs. `progress` is told of
+/// every piece.
+pub fn fill_shards<E: From<StorageError>>(
+    target: &FillTarget,
+    shard_of: impl Fn(u128) -> u16,
+    mut next: impl FnMut() -> Result<Option<ScanEntry>, E>,
+    mut progress: impl FnMut(Filled),
+) -> Result<Filled, E> {
+    let mut filled = Filled::default();
+    let mut shards = Vec::with_capacity(target.shards.len());
+    for path in &target.shards {
+        let disk = StdDisk::open(path).map_err(StorageError::io("create", &path.display().to_string()))?;
+        drop(disk);
+        let store = open_store(path, 1, &target.store).map_err(StorageError::from)?;
+        let path = path.clone();
+        shards.push(Filling { path, store, piece: Vec::new(), piece_bytes: 0, last: Lsn(0), flushed: Lsn(0) });
+    }
+    while let Some(entry) = next()? {
+        filled.records += 1;
+        filled.bytes += (entry.routed.len() + entry.object.len()) as u64;
+        if shards[usize::from(shard_of(entry.token))].push(entry)? {
+            progress(filled);
+        }
+    }
+    for (shard, index) in shards.into_iter().zip(0..) {
+        shard.finish(target, index)?;
+    }
+    progress(filled);
+    Ok(filled)
+}
+
+impl Filling {
+    /// True if a piece was applied.
+    fn push(&mut self, entry: ScanEntry) -> Result<bool, StorageError> {
+        self.last = self.last.next();
+        self.piece_bytes += entry.object.len();
+        self.piece.push((self.last, entry));
+        if self.piece.len() < CHECKPOINT_PIECE_ENTRIES && self.piece_bytes < CHECKPOINT_PIECE_BYTES {
+            return Ok(false);
+        }
+        self.apply()?;
+        if self.last.0 - self.flushed.0 >= FLUSH_EVERY_RECORDS {
+            self.store.flush_durable(self.last)?;
+            self.flushed = self.last;
+        }
+        Ok(true)
+    }
+
+    fn apply(&mut self) -> Result<(), StorageError> {
+        let piece = core::mem::take(&mut self.piece);
+        self.piece_bytes = 0;
+        let entries: Vec<SortedEntry<'_>> = piece
+            .iter()
+            .map(|(lsn, entry)| SortedEntry {
+                token: entry.token,
+                routed: &entry.routed,
+                object: &entry.object,
+                lsn: *lsn,
+            })
+            .collect();
+        Ok(self.store.apply(&entries)?)
+    }
+
+    /// Everything is durable in the store before a manifest says so.
+    fn finish(mut self, target: &FillTarget, shard: u16) -> Result<(), StorageError> {
+        self.apply()?;
+        self.store.flush_durable(self.last)?;
+        let disk = StdDisk::open(&self.path).map_err(StorageError::io("open", &self.path.display().to_string()))?;
+        let manifest = Manifest {
+            shard,
+            engine: target.store.engine.name().to_owned(),
+            upto: self.last,
+            hlc_bound: target.hlc_bound,
+            first_segment: Lsn(0),
+            store: 1,
+            lineage: target.lineage ^ u64::from(shard),
+        };
+        run_ready(manifest.write(&disk))
+    }
+}

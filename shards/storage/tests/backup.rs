@@ -1,0 +1,406 @@
+//! Backups: what comes out is what went in, a vnode is never caught half way, and whatever is wrong with the files is said.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use rondo_storage::backup::{
+    BackupError, BackupManifest, Chain, CopyJob, CopyWish, DataFile, FileFacts, JobProgress, Piece, Repository,
+    backup_id, verify_backup, write_data_file,
+};
+use rondo_storage::{JobMoment, JobStep, Lsn, MemorySortedStore, SortedEntry, SortedStore, StoreJob};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const BITS: u8 = 2;
+const CLUSTER: u128 = 7;
+
+/// Keys by token and name, each with its record and object.
+type Contents = BTreeMap<(u128, Vec<u8>), (u64, Vec<u8>)>;
+
+/// Key `n` of vnode `n % 4`.
+fn key(n: u64) -> (u128, Vec<u8>) {
+    (u128::from(n % 4) << 126 | u128::from(n) << 64, format!("\x01\0k{n}").into_bytes())
+}
+
+fn apply(store: &mut MemorySortedStore, job: Option<&mut CopyJob>, writes: &[(u64, u64, Vec<u8>)]) {
+    let owned: Vec<_> = writes.iter().map(|(n, lsn, object)| (key(*n), *lsn, Bytes::from(object.clone()))).collect();
+    let entry = |((token, routed), lsn, object): &'_ ((u128, Vec<u8>), u64, Bytes)| {
+        (*token, routed.clone(), *lsn, object.clone())
+    };
+    let owned: Vec<_> = owned.iter().map(entry).collect();
+    let entries: Vec<SortedEntry<'_>> = owned
+        .iter()
+        .map(|(token, routed, lsn, object)| SortedEntry { token: *token, routed, object, lsn: Lsn(*lsn) })
+        .collect();
+    store.apply(&entries).expect("memory takes everything");
+    if let Some(job) = job {
+        job.applied(&entries);
+    }
+}
+
+/// Where a backup's data file of shard 0 is made, and what it is made of.
+struct Maker {
+    repository: Repository,
+    seals: u64,
+}
+
+impl Maker {
+    fn new(path: &Path) -> Maker {
+        Maker { repository: Repository::create(path, CLUSTER).expect("an empty directory"), seals: 0 }
+    }
+
+    /// Makes a backup of `store`, with `meanwhile` called after each step (and `between` checkpoints as it says).
+    fn make(
+        &mut self,
+        store: &mut MemorySortedStore,
+        parent: Option<&BackupManifest>,
+        upto: u64,
+        meanwhile: impl FnMut(&mut MemorySortedStore, &mut CopyJob) -> bool,
+    ) -> BackupManifest {
+        self.seals += 1;
+        let id = backup_id(1_000_000 * self.seals, "n1");
+        let partial = self.repository.begin(&id, "n1").expect("there is room");
+        let after = parent.map_or(0, |parent| parent.files[0].upto);
+        let file = copy(store, partial.path(), self.seals, after, upto, meanwhile).expect("it is copied");
+        let manifest = manifest(id, parent.map(|parent| parent.id.clone()), vec![file]);
+        partial.finish(&manifest).expect("it is finished");
+        manifest
+    }
+}
+
+fn manifest(id: String, parent: Option<String>, files: Vec<DataFile>) -> BackupManifest {
+    BackupManifest {
+        id,
+        parent,
+        created_unix: 1000,
+        cluster: format!("{CLUSTER:032x}"),
+        node: "n1".to_owned(),
+        incarnation: 5,
+        vnode_bits: BITS,
+        keyspace: None,
+        keyspaces: Vec::new(),
+        files,
+    }
+}
+
+fn copy(
+    store: &mut MemorySortedStore,
+    directory: &Path,
+    seal: u64,
+    after: u64,
+    upto: u64,
+    mut meanwhile: impl FnMut(&mut MemorySortedStore, &mut CopyJob) -> bool,
+) -> Result<DataFile, BackupError> {
+    let (pieces_in, pieces) = flume::unbounded::<Piece>();
+    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(after) };
+    let mut job = CopyJob::new(wish, pieces_in, Arc::new(JobProgress::default()), Arc::default());
+    let mut is_between_checkpoints = true;
+    loop {
+        match job.step(store, JobMoment { is_between_checkpoints }) {
+            JobStep::Done => break,
+            JobStep::More | JobStep::Later => is_between_checkpoints = meanwhile(store, &mut job),
+            JobStep::Replace { .. } => panic!("a backup replaces nothing"),
+        }
+    }
+    drop(job);
+    let facts = FileFacts { shard: 0, vnode_bits: BITS, seal, lineage: 9, upto, after, hlc_bound: 3 };
+    write_data_file(directory, &facts, &pieces)
+}
+
+fn quiet(_: &mut MemorySortedStore, _: &mut CopyJob) -> bool {
+    true
+}
+
+fn read(repository: &Repository, id: &str) -> Result<Contents, BackupError> {
+    let mut reader = Chain::resolve(repository, id)?.read()?;
+    let mut contents = Contents::new();
+    let mut last = None;
+    while let Some(entry) = reader.next_entry()? {
+        let place = (entry.token, entry.routed.to_vec());
+        assert!(last < Some(place.clone()), "ring order, each key once");
+        last = Some(place.clone());
+        contents.insert(place, (entry.lsn.0, entry.object.to_vec()));
+    }
+    Ok(contents)
+}
+
+fn contents_of(store: &MemorySortedStore) -> Contents {
+    let limits = rondo_storage::PageLimits { entries_max: usize::MAX, bytes_max: usize::MAX };
+    let page = store.scan(&[], u128::MAX, limits).expect("memory is sound");
+    page.entries.into_iter().map(|e| ((e.token, e.routed.to_vec()), (e.lsn.0, e.object.to_vec()))).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any writes, cut into a full backup and increments anywhere: the chain holds what the store holds.
+    #[test]
+    fn what_is_read_from_a_chain_is_what_was_in_the_store(
+        rounds in proptest::collection::vec(
+            proptest::collection::vec((0..40_u64, proptest::collection::vec(any::<u8>(), 0..300)), 0..60), 1..5)
+    ) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut maker = Maker::new(directory.path());
+        let mut store = MemorySortedStore::new();
+        let (mut lsn, mut parent) = (0, None);
+        for round in rounds {
+            for (n, object) in round {
+                lsn += 1;
+                apply(&mut store, None, &[(n, lsn, object)]);
+            }
+            let manifest = maker.make(&mut store, parent.as_ref(), lsn, quiet);
+            prop_assert_eq!(read(&maker.repository, &manifest.id).expect("it is sound"), contents_of(&store));
+            let verified = verify_backup(&maker.repository, &manifest.id, &mut |_| ());
+            prop_assert!(verified.is_sound(), "{:?}", verified.problems);
+            parent = Some(manifest);
+        }
+    }
+
+    /// Checkpoints of several pieces run between the steps of the copy: every vnode comes out as at the end of one of them,
+    /// and no older than what was there when the backup began.
+    #[test]
+    fn a_vnode_is_as_it_was_at_the_end_of_one_checkpoint(
+        first in proptest::collection::vec(0..400_u64, 0..500),
+        checkpoints in proptest::collection::vec(
+            proptest::collection::vec(proptest::collection::vec(0..400_u64, 1..40), 1..4), 0..12)
+    ) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut maker = Maker::new(directory.path());
+        let mut store = MemorySortedStore::new();
+        let mut lsn = 0;
+        for n in first {
+            lsn += 1;
+            apply(&mut store, None, &[(n, lsn, vec![lsn as u8; 2000])]);
+        }
+        let begun_at = lsn;
+        let mut boundaries = vec![contents_of(&store)];
+        let mut pieces = checkpoints.into_iter().flat_map(|checkpoint| {
+            let pieces = checkpoint.len();
+            checkpoint.into_iter().enumerate().map(move |(at, piece)| (piece, at + 1 == pieces))
+        });
+        let manifest = maker.make(&mut store, None, begun_at, |store, job| {
+            let Some((piece, is_last)) = pieces.next() else { return true };
+            for n in piece {
+                lsn += 1;
+                apply(store, Some(&mut *job), &[(n, lsn, vec![lsn as u8; 2000])]);
+            }
+            if is_last {
+                boundaries.push(contents_of(store));
+            }
+            is_last
+        });
+        let copied = read(&maker.repository, &manifest.id).expect("it is sound");
+        let part = |of: &Contents, vnode: u128| -> Contents {
+            of.iter().filter(|((token, _), _)| token >> 126 == vnode).map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        for vnode in 0..4 {
+            let is_boundary = boundaries.iter().any(|boundary| part(boundary, vnode) == part(&copied, vnode));
+            prop_assert!(is_boundary, "vnode {} is between checkpoints", vnode);
+        }
+    }
+}
+
+/// A directory with a full backup and an increment.
+fn two_backups() -> (tempfile::TempDir, Repository, [BackupManifest; 2]) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut maker = Maker::new(&directory.path().join("backups"));
+    let mut store = MemorySortedStore::new();
+    for n in 0..100 {
+        apply(&mut store, None, &[(n, n + 1, vec![n as u8; 5000])]);
+    }
+    let full = maker.make(&mut store, None, 100, quiet);
+    apply(&mut store, None, &[(3, 101, b"new".to_vec()), (200, 102, b"newer".to_vec())]);
+    let increment = maker.make(&mut store, Some(&full), 102, quiet);
+    assert_eq!((full.records(), increment.records()), (100, 2));
+    (directory, maker.repository, [full, increment])
+}
+
+fn data_path(repository: &Repository, id: &str) -> PathBuf {
+    repository.backup_path(id).join("shard-000.data")
+}
+
+/// What verifying `id` complains of, and that reading it does not give wrong records in silence.
+fn problems(repository: &Repository, id: &str) -> String {
+    let verified = verify_backup(repository, id, &mut |_| ());
+    assert!(!verified.is_sound(), "the fault was not noticed");
+    verified.problems.join("\n")
+}
+
+#[test]
+fn a_changed_byte_anywhere_is_found_and_never_read_as_a_record() {
+    let (_directory, repository, [full, _]) = two_backups();
+    let path = data_path(&repository, &full.id);
+    let (whole, expected) = (fs::read(&path).expect("readable"), read(&repository, &full.id).expect("sound"));
+    for at in (0..whole.len()).step_by(997) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        fs::write(&path, &changed).expect("writable");
+        let said = problems(&repository, &full.id);
+        assert!(said.contains("shard-000.data is damaged"), "{said}");
+        if let Ok(contents) = read(&repository, &full.id) {
+            assert_eq!(contents, expected, "byte {at} changed what is read");
+        }
+    }
+}
+
+#[test]
+fn a_missing_a_foreign_and_a_shortened_file_are_named() {
+    let (_directory, repository, [full, increment]) = two_backups();
+    fs::write(repository.backup_path(&full.id).join("notes.txt"), "mine").expect("writable");
+    assert!(problems(&repository, &full.id).contains("notes.txt is foreign"));
+    let path = data_path(&repository, &increment.id);
+    let bytes = fs::read(&path).expect("readable");
+    fs::write(&path, &bytes[..bytes.len() - 1]).expect("writable");
+    assert!(problems(&repository, &increment.id).contains("expected"));
+    fs::remove_file(&path).expect("removable");
+    assert!(problems(&repository, &increment.id).contains("shard-000.data is missing"));
+    assert!(matches!(read(&repository, &increment.id), Err(BackupError::Io { .. })));
+}
+
+#[test]
+fn the_file_of_another_backup_does_not_pass() {
+    let (_directory, repository, [full, increment]) = two_backups();
+    fs::copy(data_path(&repository, &full.id), data_path(&repository, &increment.id)).expect("copied");
+    let said = problems(&repository, &increment.id);
+    assert!(said.contains("bytes, expected"), "{said}");
+}
+
+#[test]
+fn a_parent_that_is_missing_is_named_and_the_increment_alone_is_not_read() {
+    let (_directory, repository, [full, increment]) = two_backups();
+    fs::rename(repository.backup_path(&full.id), repository.path().join("elsewhere")).expect("moved");
+    let said = problems(&repository, &increment.id);
+    assert!(said.contains(&full.id) && said.contains("missing"), "{said}");
+    assert!(matches!(read(&repository, &increment.id), Err(BackupError::Chain { .. })));
+    assert_eq!(repository.list().expect("readable").foreign, ["elsewhere"]);
+}
+
+#[test]
+fn a_manifest_that_was_changed_or_is_newer_is_refused_by_name() {
+    let (_directory, repository, [full, _]) = two_backups();
+    let path = repository.backup_path(&full.id).join("manifest");
+    let text = fs::read_to_string(&path).expect("text");
+    fs::write(&path, text.replace("\"n1\"", "\"n2\"")).expect("writable");
+    assert!(problems(&repository, &full.id).contains("checksum"));
+    let (body, _) = text.rsplit_once("crc32c ").expect("it ends with a checksum");
+    let body = body.replace("RONDOBAK 1", "RONDOBAK 2");
+    fs::write(&path, format!("{body}crc32c {:08x}\n", crc32c::crc32c(body.as_bytes()))).expect("writable");
+    assert!(problems(&repository, &full.id).contains("format version 2, this program knows 1"));
+}
+
+#[test]
+fn a_directory_of_something_else_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::write(directory.path().join("thesis.txt"), "dear").expect("writable");
+    let refused = Repository::create(directory.path(), CLUSTER).expect_err("foreign");
+    assert!(refused.to_string().contains("thesis.txt"), "{refused}");
+    assert!(matches!(Repository::open(directory.path()), Err(BackupError::NotOurs { .. })));
+    assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 1);
+}
+
+#[test]
+fn backups_of_two_clusters_do_not_share_a_directory() {
+    let (_directory, repository, _) = two_backups();
+    let refused = Repository::create(repository.path(), CLUSTER + 1).expect_err("another cluster's");
+    assert!(matches!(refused, BackupError::OtherCluster { found: CLUSTER, .. }), "{refused}");
+}
+
+#[test]
+fn a_backup_that_was_interrupted_is_not_listed_and_the_next_one_cleans_up() {
+    let (_directory, repository, _) = two_backups();
+    let partial = repository.begin(&backup_id(9_000_000, "n1"), "n1").expect("there is room");
+    let others = repository.begin(&backup_id(9_000_000, "n2"), "n2").expect("there is room");
+    fs::write(partial.path().join("shard-000.data"), "half").expect("writable");
+    let listing = repository.list().expect("readable");
+    assert_eq!((listing.backups.len(), listing.partial.len()), (2, 2));
+    let next = repository.begin(&backup_id(9_500_000, "n1"), "n1").expect("there is room");
+    assert!(!partial.path().exists() && others.path().exists(), "only a node's own leftovers go");
+    next.discard();
+    assert_eq!(repository.list().expect("readable").partial.len(), 1);
+}
+
+#[test]
+fn a_job_whose_writer_has_gone_ends_and_a_writer_whose_job_has_gone_says_so() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut store = MemorySortedStore::new();
+    apply(&mut store, None, &[(1, 1, vec![1])]);
+    let (pieces_in, pieces) = flume::bounded::<Piece>(1);
+    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(0) };
+    let mut job = CopyJob::new(wish, pieces_in, Arc::default(), Arc::default());
+    let moment = JobMoment { is_between_checkpoints: true };
+    assert!(matches!(job.step(&mut store, moment), JobStep::More));
+    let facts = FileFacts { shard: 0, vnode_bits: BITS, seal: 1, lineage: 9, upto: 1, after: 0, hlc_bound: 0 };
+    let writer_pieces = pieces.clone();
+    drop(job);
+    let cut = write_data_file(directory.path(), &facts, &writer_pieces).expect_err("nothing more comes");
+    assert!(matches!(cut, BackupError::Cut), "{cut}");
+    drop((pieces, writer_pieces));
+    let (pieces_in, pieces) = flume::bounded::<Piece>(1);
+    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(0) };
+    let mut job = CopyJob::new(wish, pieces_in, Arc::default(), Arc::default());
+    drop(pieces);
+    let mut steps = 0;
+    while !matches!(job.step(&mut store, moment), JobStep::Done) {
+        steps += 1;
+        assert!(steps < 100, "it goes on for nobody");
+    }
+}
+
+#[test]
+fn objects_that_cannot_be_read_are_counted_in_the_manifest() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut maker = Maker::new(directory.path());
+    let mut store = MemorySortedStore::new();
+    for n in 0..10 {
+        apply(&mut store, None, &[(n, n + 1, vec![1])]);
+    }
+    let (token, routed) = key(4);
+    assert!(store.damage(token, &routed));
+    let manifest = maker.make(&mut store, None, 10, quiet);
+    assert_eq!((manifest.records(), manifest.files[0].unreadable_keys), (9, 1));
+    assert_eq!(manifest.losses(), ["shard 0: 1 unreadable objects"]);
+    assert!(
+        verify_backup(&maker.repository, &manifest.id, &mut |_| ()).is_sound(),
+        "the backup itself is as it was written"
+    );
+}
+
+/// The backup kept in `tests/golden/backup-v1`: made once by the code of version 1.
+#[test]
+fn a_backup_of_version_1_is_read_for_ever() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/backup-v1");
+    if std::env::var_os("RONDO_MAKE_GOLDEN").is_some() {
+        make_golden(&golden);
+    }
+    let repository = Repository::open(&golden).expect("a directory of backups");
+    let listing = repository.list().expect("readable");
+    let ids: Vec<&str> = listing.backups.iter().map(|backup| backup.id.as_str()).collect();
+    assert_eq!(ids, ["19700101T001640.000Z-n1", "19700101T003320.000Z-n1"]);
+    for id in &ids {
+        let verified = verify_backup(&repository, id, &mut |_| ());
+        assert!(verified.is_sound(), "{:?}", verified.problems);
+    }
+    assert_eq!(read(&repository, ids[0]).expect("sound"), golden_contents(false));
+    assert_eq!(read(&repository, ids[1]).expect("sound"), golden_contents(true));
+}
+
+fn golden_contents(with_increment: bool) -> Contents {
+    let mut contents: Contents = (0..8).map(|n| (key(n), (n + 1, vec![n as u8; 3]))).collect();
+    if with_increment {
+        contents.insert(key(3), (9, b"new".to_vec()));
+    }
+    contents
+}
+
+fn make_golden(path: &Path) {
+    fs::create_dir_all(path).expect("created");
+    let mut maker = Maker::new(path);
+    let mut store = MemorySortedStore::new();
+    for n in 0..8 {
+        apply(&mut store, None, &[(n, n + 1, vec![n as u8; 3])]);
+    }
+    let full = maker.make(&mut store, None, 8, quiet);
+    apply(&mut store, None, &[(3, 9, b"new".to_vec())]);
+    maker.make(&mut store, Some(&full), 9, quiet);
+}
