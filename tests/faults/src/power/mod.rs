@@ -2,6 +2,9 @@
 
 pub mod child;
 pub mod image;
+pub mod load;
+pub mod node;
+pub mod node_rounds;
 pub mod record;
 pub mod shard_rounds;
 pub mod summary;

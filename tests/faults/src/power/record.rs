@@ -53,6 +53,12 @@ impl Record {
         self.keys.keys().copied()
     }
 
+    /// The record of some of its keys, with no acknowledgement counted.
+    pub fn part(&self, is_in: impl Fn(u32) -> bool) -> Record {
+        let keys = self.keys.iter().filter(|(key, _)| is_in(**key));
+        Record { keys: keys.map(|(&key, known)| (key, known.clone())).collect(), acknowledgements: 0 }
+    }
+
     /// Takes in the record of somebody who wrote other keys.
     pub fn extend(&mut self, other: Record) {
         self.acknowledgements += other.acknowledgements;
