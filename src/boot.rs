@@ -11,7 +11,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rondo_shards::{Node, preflight};
+use rondo_shards::{MemoryBound, Node, preflight};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::config::{ServeFlags, Settings};
@@ -84,8 +84,9 @@ fn warn_if_exposed(settings: &Settings) {
 
 fn announce(settings: &Settings, lifeline: &Lifeline) {
     let node = &settings.node;
-    let bound = lifeline.with_node(|node| node.status());
-    let (clients, peers) = bound.map_or((node.listen, node.peer_listen), |status| (status.listen, status.peer_listen));
+    let status = lifeline.with_node(|node| node.status());
+    let bound = MemoryBound::of(node);
+    let (clients, peers) = status.map_or((node.listen, node.peer_listen), |status| (status.listen, status.peer_listen));
     tracing::info!(
         name = node.name,
         cluster = node.cluster,
@@ -96,7 +97,8 @@ fn announce(settings: &Settings, lifeline: &Lifeline) {
         shards = node.shards.get(),
         cores = ?node.cores,
         nodes = node.nodes.len(),
-        memory_bound_mib = settings.memory_bytes() >> 20,
+        memory_bound_mib = bound.total().div_ceil(1 << 20),
+        memory_bound = %bound,
         "serving"
     );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rondo_shards::NodeConfig;
+use rondo_shards::{NodeConfig, StoreRewrite};
 
 use crate::config::sourced::Bounds;
 
@@ -36,6 +36,15 @@ pub(crate) const DISK_FREE_MIN_MIB: Bounds = Bounds {
     max: 1 << 20,
     default: (NodeConfig::DISK_FREE_MIN_BYTES_DEFAULT >> 20) as i64,
 };
+/// The filter before the sorted store, in MiB per shard.
+pub(crate) const FILTER_MIB: Bounds =
+    Bounds { what: "filter-mib", min: 1, max: 1 << 20, default: (NodeConfig::FILTER_BYTES_DEFAULT >> 20) as i64 };
+/// How many times what it holds a store may weigh before it is rewritten. Below 3, what sled needs as a rule would do.
+pub(crate) const STORE_REWRITE_RATIO: Bounds =
+    Bounds { what: "store-rewrite-ratio", min: 0, max: 1000, default: StoreRewrite::DEFAULT.ratio as i64 };
+/// What a store weighs at least before it is rewritten, in MiB per shard.
+pub(crate) const STORE_REWRITE_MIB: Bounds =
+    Bounds { what: "store-rewrite-mib", min: 1, max: 1 << 30, default: (StoreRewrite::DEFAULT.bytes_min >> 20) as i64 };
 /// Client connections of one shard.
 pub(crate) const CONNECTIONS_MAX: Bounds =
     Bounds { what: "connections-max", min: 1, max: 1_000_000, default: NodeConfig::CONNECTIONS_MAX_DEFAULT as i64 };

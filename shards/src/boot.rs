@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::node::ShardIndex;
-use rondo_storage::{Companion, NodeDir, OpenOptions, Recovered, StoreConfig, StoreLimits, WalLimits};
+use rondo_storage::{Companion, NodeDir, OpenOptions, Recovered, StoreConfig, WalLimits};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::NodeConfig;
@@ -54,11 +54,7 @@ fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<Ope
         salt: salt(),
         unix_seconds: unix_time().as_secs(),
         vnode_bits: config.vnode_bits.get(),
-        limits: StoreLimits {
-            memtable_bytes_max: config.memtable_bytes,
-            cache_bytes_max: config.cache_bytes,
-            ..StoreLimits::default()
-        },
+        limits: config.store_limits(),
         wal: WalLimits::default(),
         store: StoreConfig { engine: config.engine, cache_bytes: config.store_cache_bytes as u64 },
     };

@@ -56,6 +56,10 @@ pub struct NodeConfig {
     pub cache_bytes: usize,
     /// The sorted store's own cache, in bytes per shard.
     pub store_cache_bytes: usize,
+    /// The filter before the sorted store, in bytes per shard; used by engines that have none of their own.
+    pub filter_bytes: usize,
+    /// When the sorted store is rewritten.
+    pub store_rewrite: StoreRewrite,
     /// What keeps the objects.
     pub engine: Engine,
     /// Bytes that are to stay free on the file system of each shard (never more than an eighth of it): below that only
@@ -63,6 +67,28 @@ pub struct NodeConfig {
     pub disk_free_min_bytes: u64,
     /// Client connections of one shard; beyond it new ones are refused.
     pub connections_max: usize,
+}
+
+/// When a sorted store is rewritten in the background, to give back the space that its engine does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoreRewrite {
+    /// How many times what it holds its files must weigh; 0: never.
+    pub ratio: u32,
+    /// And how many bytes at least.
+    pub bytes_min: u64,
+}
+
+impl StoreRewrite {
+    /// Four times, and 256 MiB: sled takes twice what it holds as a rule, and more after deletes.
+    pub const DEFAULT: StoreRewrite = StoreRewrite { ratio: 4, bytes_min: 256 << 20 };
+
+    /// Can it ever be, with this engine? One that compacts gives back space by itself.
+    pub fn is_possible(&self, engine: Engine) -> bool {
+        match engine {
+            Engine::Sled => self.ratio > 0,
+            Engine::Lsm => false,
+        }
+    }
 }
 
 impl NodeConfig {
@@ -74,6 +100,8 @@ impl NodeConfig {
     pub const STORE_CACHE_BYTES_DEFAULT: usize = 64 << 20;
     /// What is to stay free on each shard's file system, unless configured: 256 MiB.
     pub const DISK_FREE_MIN_BYTES_DEFAULT: u64 = 256 << 20;
+    /// The filter before the sorted store, unless configured: 64 MiB per shard, for about 25 million keys.
+    pub const FILTER_BYTES_DEFAULT: usize = 64 << 20;
     /// Client connections of one shard, unless configured.
     pub const CONNECTIONS_MAX_DEFAULT: usize = 10_000;
 }

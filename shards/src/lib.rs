@@ -16,6 +16,7 @@ mod facts;
 mod free_space;
 pub mod jobs;
 pub mod limits;
+mod memory;
 mod mesh;
 pub mod metrics;
 mod net;
@@ -29,8 +30,9 @@ pub mod start_error;
 pub mod status;
 mod watch;
 
-pub use config::{NodeConfig, NodeEntry};
+pub use config::{NodeConfig, NodeEntry, StoreRewrite};
 pub use jobs::{JobStart, ShardJob};
+pub use memory::{MemoryBound, memory_of_machine};
 pub use metrics::render_metrics;
 pub use node::{Node, Stopped};
 pub use preflight::{PreflightError, preflight};

@@ -19,6 +19,7 @@ use crate::facts::{self, NodeFacts};
 use crate::free_space::SpaceWatch;
 use crate::jobs::ShardJob;
 use crate::limits::STOP_WITHIN;
+use crate::memory::MemoryBound;
 use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::metrics::Publisher;
 use crate::net::Door;
@@ -109,7 +110,11 @@ impl Node {
             failures,
             spaces,
             life: Arc::default(),
-            publisher: Publisher::new(shards, facts.peers.iter().map(|peer| peer.name.as_str())),
+            publisher: Publisher::new(
+                shards,
+                facts.peers.iter().map(|peer| peer.name.as_str()),
+                MemoryBound::of(&config).total(),
+            ),
             facts,
         };
         let listeners = vec![(Door::Clients, clients), (Door::Peers, peers)];

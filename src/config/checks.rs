@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use rondo_protocol::node::NodeId;
 use rondo_protocol::ring::{Ring, RingNode, VNodeBits};
+use rondo_shards::{MemoryBound, NodeConfig};
 
 use super::nodes::NodeEntry;
 use super::problem::{Place, Problems};
@@ -76,6 +77,27 @@ pub(super) fn check_advertised(
         let what = format!("clients would be told to connect to {told}, which is no address that they can reach");
         problems.add(place, what, "say --advertise ADDR:PORT with an address of this machine that clients reach");
     }
+}
+
+/// All that the node may hold at once has to fit into the machine.
+pub(super) fn check_memory(
+    node: &NodeConfig,
+    memory: Option<u64>,
+    said: [&Option<Sourced<i64>>; 4],
+    problems: &mut Problems,
+) {
+    let bound = MemoryBound::of(node);
+    let Some(memory) = memory.filter(|memory| *memory < bound.total()) else { return };
+    let (has, shards) = (memory >> 20, node.shards);
+    let what =
+        format!("the node may take {bound} (for {shards} shards), and this machine or control group has {has} MiB");
+    // The largest of what was said is the first to look at.
+    let largest = said.into_iter().flatten().max_by_key(|said| said.value);
+    problems.add(
+        largest.map_or(&Place::Absent("cache-mib"), |said| &said.place),
+        what,
+        "lower cache-mib, store-cache-mib, memtable-mib or filter-mib (each is per shard), or shards, or give it more memory",
+    );
 }
 
 /// The members must make a ring.

@@ -44,6 +44,12 @@ pub(crate) struct ConfigFile {
     pub(crate) cache_mib: Option<Spanned<i64>>,
     /// Memory of the sorted store's own cache, per shard.
     pub(crate) store_cache_mib: Option<Spanned<i64>>,
+    /// Memory of the filter before the sorted store, per shard.
+    pub(crate) filter_mib: Option<Spanned<i64>>,
+    /// When a store has grown too large for what it holds.
+    pub(crate) store_rewrite_ratio: Option<Spanned<i64>>,
+    /// And from which size on that matters, per shard.
+    pub(crate) store_rewrite_mib: Option<Spanned<i64>>,
     /// `sled` or `lsm`.
     pub(crate) engine: Option<Spanned<String>>,
     /// Room that is to stay free on each shard's file system.

@@ -43,19 +43,13 @@ impl Settings {
     /// Reads the file that `flags` name, if any, and puts `flags` on top.
     pub(crate) fn load(flags: &ServeFlags) -> Result<Settings, Problems> {
         let file = flags.config.as_deref().map(LoadedFile::read).transpose()?;
-        resolve::resolve(flags, file.as_ref(), &cores::usable())
+        let machine = resolve::Machine { cores: cores::usable(), memory: rondo_shards::memory_of_machine() };
+        resolve::resolve(flags, file.as_ref(), &machine)
     }
 
     /// Addresses that anybody beyond this machine could reach.
     pub(crate) fn exposed(&self) -> Vec<SocketAddr> {
         let all = [self.node.listen, self.node.peer_listen, self.admin_listen];
         all.into_iter().filter(|address| !address.ip().is_loopback()).collect()
-    }
-
-    /// What the caches and memtables of all shards may hold together, in bytes.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        // Two memtables: one is filled while the other is on its way into the sorted store.
-        let shard = 2 * self.node.memtable_bytes + self.node.cache_bytes + self.node.store_cache_bytes;
-        shard * usize::from(self.node.shards.get())
     }
 }

@@ -35,6 +35,9 @@ impl Settings {
         line("memtable-mib", count(node.memtable_bytes >> 20));
         line("cache-mib", count(node.cache_bytes >> 20));
         line("store-cache-mib", count(node.store_cache_bytes >> 20));
+        line("filter-mib", count(node.filter_bytes >> 20));
+        line("store-rewrite-ratio", count(node.store_rewrite.ratio as usize));
+        line("store-rewrite-mib", count((node.store_rewrite.bytes_min >> 20) as usize));
         line("engine", text(&node.engine));
         line("disk-free-min-mib", Value::Integer((node.disk_free_min_bytes >> 20) as i64));
         line("connections-max", count(node.connections_max));

@@ -8,11 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rondo_protocol::ring::VNodeBits;
-use rondo_shards::NodeConfig;
-use rondo_shards::{Engine, UnknownEngine};
+use rondo_shards::{Engine, NodeConfig, StoreRewrite, UnknownEngine};
 
 use super::Settings;
-use super::checks::{check_advertised, check_cores, check_exposure, check_ports, check_ring};
+use super::checks::{check_advertised, check_cores, check_exposure, check_memory, check_ports, check_ring};
 use super::file::LoadedFile;
 use super::flags::ServeFlags;
 use super::keyspaces::resolve_keyspaces;
@@ -20,8 +19,8 @@ use super::nodes::{check_name, parse_address};
 use super::problem::{Place, Problems};
 use super::sourced::{Bounds, Sourced};
 use crate::limits::{
-    ADMIN_PORT, CACHE_MIB, CLIENT_PORT, CONNECTIONS_MAX, DISK_FREE_MIN_MIB, DRAIN_SECONDS, MEMTABLE_MIB, PEER_PORT,
-    STORE_CACHE_MIB, VNODE_BITS,
+    ADMIN_PORT, CACHE_MIB, CLIENT_PORT, CONNECTIONS_MAX, DISK_FREE_MIN_MIB, DRAIN_SECONDS, FILTER_MIB, MEMTABLE_MIB,
+    PEER_PORT, STORE_CACHE_MIB, STORE_REWRITE_MIB, STORE_REWRITE_RATIO, VNODE_BITS,
 };
 
 /// The two sources of settings.
@@ -30,8 +29,17 @@ pub(super) struct Sources<'a> {
     pub(super) file: Option<&'a LoadedFile>,
 }
 
-/// Merges and checks. `usable` are the cores that the process may use.
-pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, usable: &[usize]) -> Result<Settings, Problems> {
+/// What the process may use of the machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    /// The cores.
+    pub(crate) cores: Vec<usize>,
+    /// Bytes of memory, as far as the system says.
+    pub(crate) memory: Option<u64>,
+}
+
+/// Merges and checks.
+pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, machine: &Machine) -> Result<Settings, Problems> {
     let sources = Sources { flags, file };
     let mut problems = Problems::default();
     let problems_ref = &mut problems;
@@ -70,8 +78,15 @@ pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, usable: &[u
     let entries = sources.entries(&nodes, &name, &rack, &peer, problems_ref);
     let vnode_bits = sources.vnode_bits(problems_ref);
     check_ring(vnode_bits, &entries, &nodes.place, problems_ref);
-    let (shards, cores) = sources.shards(usable, problems_ref);
-    let mib = |bounds: Bounds, said, problems: &mut Problems| (bounds.check(said, problems) as usize) << 20;
+    let (shards, cores) = sources.shards(&machine.cores, problems_ref);
+    let memtable = sources.number(|file| file.config.memtable_mib.as_ref());
+    let cache = sources.number(|file| file.config.cache_mib.as_ref());
+    let store_cache = sources.number(|file| file.config.store_cache_mib.as_ref());
+    let filter = sources.number(|file| file.config.filter_mib.as_ref());
+    let disk_free_min = sources.number(|file| file.config.disk_free_min_mib.as_ref());
+    let mib = |bounds: Bounds, said: &Option<Sourced<i64>>, problems: &mut Problems| {
+        (bounds.check(said.as_ref(), problems) as usize) << 20
+    };
     let node = NodeConfig {
         name: name.value,
         rack,
@@ -85,27 +100,18 @@ pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, usable: &[u
         vnode_bits,
         shards,
         cores,
-        memtable_bytes: mib(
-            MEMTABLE_MIB,
-            sources.number(|file| file.config.memtable_mib.as_ref()).as_ref(),
-            problems_ref,
-        ),
-        cache_bytes: mib(CACHE_MIB, sources.number(|file| file.config.cache_mib.as_ref()).as_ref(), problems_ref),
-        store_cache_bytes: mib(
-            STORE_CACHE_MIB,
-            sources.number(|file| file.config.store_cache_mib.as_ref()).as_ref(),
-            problems_ref,
-        ),
+        memtable_bytes: mib(MEMTABLE_MIB, &memtable, problems_ref),
+        cache_bytes: mib(CACHE_MIB, &cache, problems_ref),
+        store_cache_bytes: mib(STORE_CACHE_MIB, &store_cache, problems_ref),
+        filter_bytes: mib(FILTER_MIB, &filter, problems_ref),
+        store_rewrite: sources.store_rewrite(problems_ref),
         engine: sources.engine(problems_ref),
-        disk_free_min_bytes: mib(
-            DISK_FREE_MIN_MIB,
-            sources.number(|file| file.config.disk_free_min_mib.as_ref()).as_ref(),
-            problems_ref,
-        ) as u64,
+        disk_free_min_bytes: mib(DISK_FREE_MIN_MIB, &disk_free_min, problems_ref) as u64,
         connections_max: CONNECTIONS_MAX
             .check(sources.number(|file| file.config.connections_max.as_ref()).as_ref(), problems_ref)
             as usize,
     };
+    check_memory(&node, machine.memory, [&memtable, &cache, &store_cache, &filter], problems_ref);
     let drain =
         Sourced::pick("--drain-seconds", flags.drain_seconds.as_ref(), file, |file| file.config.drain_seconds.as_ref());
     let drain_limit = Duration::from_secs(DRAIN_SECONDS.check(drain.as_ref(), problems_ref) as u64);
@@ -149,6 +155,15 @@ impl Sources<'_> {
             );
             Engine::default()
         })
+    }
+
+    fn store_rewrite(&self, problems: &mut Problems) -> StoreRewrite {
+        let ratio = self.number(|file| file.config.store_rewrite_ratio.as_ref());
+        let mib = self.number(|file| file.config.store_rewrite_mib.as_ref());
+        StoreRewrite {
+            ratio: STORE_REWRITE_RATIO.check(ratio.as_ref(), problems) as u32,
+            bytes_min: (STORE_REWRITE_MIB.check(mib.as_ref(), problems) as u64) << 20,
+        }
     }
 
     fn data(&self, problems: &mut Problems) -> PathBuf {

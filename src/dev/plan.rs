@@ -178,7 +178,8 @@ mod tests {
     fn a_node_takes_the_configuration_that_is_written_for_it() {
         let plan = plan(3, 2, 7600).expect("fits");
         let file = LoadedFile::parse(&plan.nodes[1].config, plan.config_of(&plan.nodes[1])).expect("is TOML");
-        let settings = resolve::resolve(&ServeFlags::default(), Some(&file), &[0, 1]).expect("is valid");
+        let machine = resolve::Machine { cores: vec![0, 1], memory: None };
+        let settings = resolve::resolve(&ServeFlags::default(), Some(&file), &machine).expect("is valid");
         assert_eq!(settings.node.name, "n2");
         assert_eq!(settings.node.listen, plan.nodes[1].client);
         assert_eq!(settings.node.nodes.len(), 3);

@@ -39,6 +39,17 @@ pub(super) const PEER_LINK_UP: (&str, &str) =
 pub(super) const TICK_AGE: (&str, &str) =
     ("rondo_core_tick_age_seconds", "Time since the core's executor last ran its tick; beyond 1 it is stalled");
 
+/// Bytes that the node may hold in memory.
+pub(super) const MEMORY_BOUND: (&str, &str) =
+    ("rondo_memory_bound_bytes", "What the parts of the node may hold in memory together, by its settings");
+/// Bytes that the process has in memory.
+pub(super) const RESIDENT: (&str, &str) = ("rondo_process_resident_bytes", "Memory of the process");
+/// Bytes that the process had written to disks.
+pub(super) const DISK_WRITTEN: (&str, &str) = (
+    "rondo_process_disk_written_bytes_total",
+    "Bytes that the process had the kernel write to disks; over rondo_wal_record_bytes_total, the write amplification",
+);
+
 const fn counter(name: &'static str, help: &'static str, read: fn(&ShardReport) -> u64) -> CounterMetric {
     CounterMetric { name, label: None, help, read }
 }

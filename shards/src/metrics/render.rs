@@ -10,7 +10,10 @@ use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder, SharedStrin
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use rondo_protocol::now::Instant;
 
-use super::catalogue::{COUNTERS, GAUGES, HISTOGRAMS, HistogramMetric, PEER_LINK_UP, TICK_AGE};
+use super::catalogue::{
+    COUNTERS, DISK_WRITTEN, GAUGES, HISTOGRAMS, HistogramMetric, MEMORY_BOUND, PEER_LINK_UP, RESIDENT, TICK_AGE,
+};
+use crate::memory;
 use crate::node::Node;
 use crate::watch::ShardReport;
 
@@ -25,7 +28,15 @@ pub fn render_metrics(node: &Node) -> String {
 /// The handles of one node's series.
 pub(crate) struct Publisher {
     handle: PrometheusHandle,
+    process: ProcessHandles,
     shards: Vec<ShardHandles>,
+}
+
+/// What is not of one core.
+struct ProcessHandles {
+    memory_bound: Gauge,
+    resident: Gauge,
+    disk_written: Counter,
 }
 
 struct ShardHandles {
@@ -42,12 +53,14 @@ impl core::fmt::Debug for Publisher {
 }
 
 impl Publisher {
-    /// Resolves every handle, for so many shards and these peers.
-    pub(crate) fn new<'a>(shards: usize, peers: impl Iterator<Item = &'a str> + Clone) -> Publisher {
+    /// Resolves every handle, for so many shards and these peers, of a node with this bound of its memory in bytes.
+    pub(crate) fn new<'a>(shards: usize, peers: impl Iterator<Item = &'a str> + Clone, memory_bound: u64) -> Publisher {
         let recorder = PrometheusBuilder::new().build_recorder();
         describe(&recorder);
         let shards = (0..shards).map(|core| ShardHandles::resolve(&recorder, core, peers.clone())).collect();
-        Publisher { handle: recorder.handle(), shards }
+        let process = ProcessHandles::resolve(&recorder);
+        process.memory_bound.set(memory_bound as f64);
+        Publisher { handle: recorder.handle(), process, shards }
     }
 
     /// Renders these reports, one a shard, with the times at which the shards last ticked.
@@ -55,10 +68,28 @@ impl Publisher {
         for (handles, (report, ticked_at)) in self.shards.iter().zip(reports) {
             handles.publish(report, *ticked_at, now);
         }
+        self.process.publish();
         self.handle.run_upkeep();
         let mut text = self.handle.render();
         append_histograms(reports, &mut text);
         text
+    }
+}
+
+impl ProcessHandles {
+    fn resolve(recorder: &PrometheusRecorder) -> ProcessHandles {
+        let gauge = |name: &'static str| recorder.register_gauge(&Key::from_static_name(name), &METADATA);
+        ProcessHandles {
+            memory_bound: gauge(MEMORY_BOUND.0),
+            resident: gauge(RESIDENT.0),
+            disk_written: recorder.register_counter(&Key::from_static_name(DISK_WRITTEN.0), &METADATA),
+        }
+    }
+
+    /// Asks the system; called by the thread that renders, never by a shard.
+    fn publish(&self) {
+        self.resident.set(memory::resident_bytes() as f64);
+        self.disk_written.absolute(memory::disk_written_bytes());
     }
 }
 
@@ -98,10 +129,12 @@ impl ShardHandles {
 }
 
 fn describe(recorder: &PrometheusRecorder) {
+    recorder.describe_counter(DISK_WRITTEN.0.into(), None, SharedString::const_str(DISK_WRITTEN.1));
     for metric in COUNTERS {
         recorder.describe_counter(metric.name.into(), None, SharedString::const_str(metric.help));
     }
-    let gauges = GAUGES.iter().map(|metric| (metric.name, metric.help)).chain([PEER_LINK_UP, TICK_AGE]);
+    let gauges =
+        GAUGES.iter().map(|metric| (metric.name, metric.help)).chain([PEER_LINK_UP, TICK_AGE, MEMORY_BOUND, RESIDENT]);
     for (name, help) in gauges {
         recorder.describe_gauge(name.into(), None, SharedString::const_str(help));
     }
@@ -148,7 +181,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn rendered() -> String {
-        let publisher = Publisher::new(2, ["b", "c"].into_iter());
+        let publisher = Publisher::new(2, ["b", "c"].into_iter(), 7 << 20);
         let mut report = ShardReport::default();
         report.counters.latency[0].record(Duration::from_micros(100));
         report.stats.gets = 7;
@@ -157,11 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn every_series_names_its_core_and_no_series_occurs_twice() {
+    fn every_series_names_its_core_or_is_of_the_whole_process_and_none_occurs_twice() {
         let text = rendered();
         let series = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         let names: Vec<_> = series.map(|line| line.rsplit_once(' ').expect("a value follows").0).collect();
-        assert!(names.iter().all(|name| name.contains("core=\"")), "{text}");
+        let whole = [MEMORY_BOUND.0, RESIDENT.0, DISK_WRITTEN.0];
+        assert!(names.iter().all(|name| name.contains("core=\"") || whole.contains(name)), "{text}");
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
     }
 
@@ -172,6 +206,7 @@ mod tests {
             "rondo_requests_total{core=\"1\",kind=\"get\"} 7",
             "rondo_peer_link_up{core=\"0\",peer=\"c\"} 0",
             "rondo_core_tick_age_seconds{core=\"0\"} 2",
+            "rondo_memory_bound_bytes 7340032",
             "rondo_request_latency_seconds_bucket{core=\"0\",kind=\"get\",le=\"+Inf\"} 1",
             "rondo_request_latency_seconds_count{core=\"1\",kind=\"get\"} 1",
         ] {

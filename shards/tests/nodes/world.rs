@@ -9,7 +9,7 @@ use std::time::Instant;
 use rondo_protocol::ring::VNodeBits;
 use rondo_protocol::view::{ConflictPolicy, Keyspace};
 use rondo_protocol::wire::request::Level;
-use rondo_shards::{Node, NodeConfig, NodeEntry};
+use rondo_shards::{Node, NodeConfig, NodeEntry, StoreRewrite};
 
 /// Far above what anything here takes, so that it bites only when something hangs.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
@@ -55,6 +55,8 @@ pub(crate) fn config(name: &str, nodes: &[NodeEntry], data: &Path, shards: u16) 
         memtable_bytes: 8 << 20,
         cache_bytes: 8 << 20,
         store_cache_bytes: 8 << 20,
+        filter_bytes: 8 << 20,
+        store_rewrite: StoreRewrite::DEFAULT,
         engine: rondo_shards::Engine::default(),
         disk_free_min_bytes: NodeConfig::DISK_FREE_MIN_BYTES_DEFAULT,
         connections_max: 100,
