@@ -20,6 +20,7 @@ pub mod companion;
 pub mod disk;
 pub mod error;
 pub mod filter;
+pub mod key_journal;
 pub mod limits;
 pub mod manifest;
 pub mod node_dir;
@@ -42,6 +43,7 @@ pub use companion::{ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer,
 pub use disk::{Disk, DiskFile, StdDisk, run_ready};
 pub use error::{DiskTrouble, StorageError};
 pub use filter::KeyFilter;
+pub use key_journal::KeyCensus;
 pub use limits::{StoreLimits, WalLimits};
 pub use manifest::Manifest;
 pub use node_dir::{DirNotice, Identity, NodeDir, NodeDirError, NodeDirOptions};

@@ -119,6 +119,11 @@ impl KeyFilter {
         self.vnodes_open
     }
 
+    /// Vnodes of the ring.
+    pub fn vnodes(&self) -> usize {
+        self.vnodes.len()
+    }
+
     /// The vnode of a token.
     pub fn vnode_of(&self, token: u128) -> usize {
         self.split(token).0

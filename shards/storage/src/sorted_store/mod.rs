@@ -12,6 +12,7 @@ mod guard;
 mod memory;
 mod open;
 mod page;
+mod sled_keys;
 mod sled_store;
 mod verify;
 pub use error::{FailureKind, SortedStoreError};

@@ -9,12 +9,15 @@
 //! all stores of the process share.
 
 use super::envelope::{self, Chunks, Envelope};
+use super::sled_keys::{KeyFlush, SledKeys};
 use super::{
     FailureKind, FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore,
     SortedStoreError, StoreSizes, Stored, guard, split_stored_key, stored_key,
 };
+use crate::filter::KeyFilter;
 use crate::record::Lsn;
 use bytes::Bytes;
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -53,6 +56,8 @@ pub struct SledStore {
     about: sled::Tree,
     /// Our own descriptor of sled's file.
     file: Arc<File>,
+    /// The list of its keys.
+    keys: RefCell<SledKeys>,
 }
 
 /// Opens; where the lock is held, tries again for [`LOCK_FREE_WITHIN`]: the threads of a store that was closed in this
@@ -90,7 +95,14 @@ impl SledStore {
         let tree = |name: &str| db.open_tree(name).map_err(|error| failed(path, &error));
         let (objects, chunks, about) = (tree("objects")?, tree("chunks")?, tree("about")?);
         let file = File::open(path.join("db")).map_err(|error| failed_io(path, &error))?;
-        let store = SledStore { path: path.clone(), db, objects, chunks, about, file: Arc::new(file) };
+        let noted = read_upto(&about, path)?;
+        let (keys, why_empty) = SledKeys::open(path, &about, noted).map_err(|error| failed_io(path, &error))?;
+        let (path, file, keys) = (path.clone(), Arc::new(file), RefCell::new(keys));
+        let store = SledStore { path, db, objects, chunks, about, file, keys };
+        if let Some(why) = why_empty {
+            store.learn_keys(&why)?;
+        }
+        let path = &store.path;
         flush_files(&store.db, &store.file, path)?;
         if let Some(parent) = path.parent() {
             sync_dir(parent).map_err(|error| failed_io(path, &error))?;
@@ -115,6 +127,17 @@ impl SledStore {
         }
     }
 
+    /// Makes the list of keys, which is empty, anew.
+    fn learn_keys(&self, why: &str) -> Result<(), SortedStoreError> {
+        let mut keys = self.keys.borrow_mut();
+        if !self.objects.is_empty() {
+            tracing::warn!(store = %self.path.display(), why, "the list of keys is of no use; it is made anew");
+            keys.learn(self)?;
+        }
+        let flush = keys.flush(self.durable_upto()?).map_err(|error| failed_io(&self.path, &error))?;
+        flush.sync(&self.about).map_err(|error| self.failed(&error))
+    }
+
     fn put(&self, entry: &SortedEntry<'_>) -> Result<(), sled::Error> {
         let key = stored_key(entry.token, entry.routed);
         let envelope = if entry.object.len() <= CHUNK_BYTES {
@@ -127,7 +150,9 @@ impl SledStore {
             let (bytes, crc) = (entry.object.len() as u32, crc32c::crc32c(entry.object));
             envelope::chunked(&key, entry.lsn, &Chunks { generation, bytes, crc })
         };
-        let Some(before) = self.objects.insert(&key, envelope)? else { return Ok(()) };
+        let before = self.objects.insert(&key, envelope)?;
+        self.keys.borrow_mut().take(&key, entry, before.as_deref())?;
+        let Some(before) = before else { return Ok(()) };
         // An unreadable envelope tells nothing about its chunks; they stay behind.
         match envelope::open(&key, &before) {
             Ok((_, Envelope::Chunked(old))) if old.generation != entry.lsn.0 => self.remove_chunks(&old),
@@ -209,9 +234,30 @@ impl SledStore {
 }
 
 /// The note goes in last: sled keeps its order, so whoever finds the note finds what was written before it.
-fn flush(db: &sled::Db, about: &sled::Tree, file: &File, path: &Path, upto: Lsn) -> Result<(), SortedStoreError> {
+fn flush(
+    db: &sled::Db,
+    about: &sled::Tree,
+    file: &File,
+    path: &Path,
+    keys: io::Result<KeyFlush>,
+    upto: Lsn,
+) -> Result<(), SortedStoreError> {
+    let keys = keys.map_err(|error| failed_io(path, &error))?;
+    keys.sync(about).map_err(|error| failed(path, &error))?;
     about.insert(UPTO, &upto.0.to_le_bytes()).map_err(|error| failed(path, &error))?;
-    flush_files(db, file, path)
+    flush_files(db, file, path)?;
+    keys.ended();
+    Ok(())
+}
+
+/// The note of the last flush.
+fn read_upto(about: &sled::Tree, path: &Path) -> Result<Lsn, SortedStoreError> {
+    let Some(note) = about.get(UPTO).map_err(|error| failed(path, &error))? else { return Ok(Lsn(0)) };
+    let note: [u8; 8] = note
+        .as_ref()
+        .try_into()
+        .map_err(|_| failed_as(path, format!("a note of {} bytes", note.len()), FailureKind::Damaged))?;
+    Ok(Lsn(u64::from_le_bytes(note)))
 }
 
 fn flush_files(db: &sled::Db, file: &File, path: &Path) -> Result<(), SortedStoreError> {
@@ -268,18 +314,12 @@ impl SortedStore for SledStore {
     fn flush_task(&mut self, upto: Lsn) -> FlushTask {
         let (db, about) = (self.db.clone(), self.about.clone());
         let (file, path) = (self.file.clone(), self.path.clone());
-        Box::new(move || guard::changing("sled", &path, || flush(&db, &about, &file, &path, upto)))
+        let keys = self.keys.get_mut().flush(upto);
+        Box::new(move || guard::changing("sled", &path, || flush(&db, &about, &file, &path, keys, upto)))
     }
 
     fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
-        guard::changing("sled", &self.path, || {
-            let Some(note) = self.about.get(UPTO).map_err(|error| self.failed(&error))? else { return Ok(Lsn(0)) };
-            let note: [u8; 8] = note.as_ref().try_into().map_err(|_| {
-                let what = format!("a note of {} bytes", note.len());
-                failed_as(&self.path, what, FailureKind::Damaged)
-            })?;
-            Ok(Lsn(u64::from_le_bytes(note)))
-        })
+        guard::changing("sled", &self.path, || read_upto(&self.about, &self.path))
     }
 
     /// Pieces of versions that no finished checkpoint knows: their records come again from the log.
@@ -297,8 +337,17 @@ impl SortedStore for SledStore {
         Ok(FileCheck { is_done: true, ..FileCheck::default() })
     }
 
+    fn key_filter(&self, vnode_bits: u8, bytes_max: usize) -> Result<Option<KeyFilter>, SortedStoreError> {
+        self.keys.borrow().filter(vnode_bits, bytes_max).map(Some)
+    }
+
     fn sizes(&self) -> StoreSizes {
-        StoreSizes { disk_bytes: self.db.size_on_disk().unwrap_or(0), ..StoreSizes::default() }
+        let keys = self.keys.borrow();
+        StoreSizes {
+            disk_bytes: self.db.size_on_disk().unwrap_or(0) + keys.journal_bytes(),
+            live_bytes: keys.live_bytes(),
+            ..StoreSizes::default()
+        }
     }
 }
 
@@ -338,7 +387,7 @@ fn failed(path: &Path, error: &sled::Error) -> SortedStoreError {
     failed_as(path, error.to_string(), kind)
 }
 
-fn failed_io(path: &Path, error: &io::Error) -> SortedStoreError {
+pub(super) fn failed_io(path: &Path, error: &io::Error) -> SortedStoreError {
     failed_as(path, error.to_string(), FailureKind::of_io(error))
 }
 
