@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::node::ShardIndex;
-use rondo_storage::{Companion, NodeDir, OpenOptions, Recovered, StoreConfig, WalLimits};
+use rondo_storage::{Companion, NodeDir, OpenOptions, Recovered, ShardReopener, StoreConfig, WalLimits};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::NodeConfig;
@@ -62,7 +62,8 @@ fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<Ope
         rondo_storage::open_shard(path, &options).map_err(|error| failed(&error))?;
     tracing::info!(shard = shard.0, report = ?recovered.report, "recovered");
     let core = core_of(config, shard.0.into()).map(|id| core_affinity::CoreId { id });
-    let companion = Companion::spawn(format!("companion-{}", shard.0), sorted, generation, core);
+    let reopener = Box::new(ShardReopener::new(path, options.store));
+    let companion = Companion::spawn(format!("companion-{}", shard.0), sorted, generation, core, reopener);
     let companion = companion.map_err(|error| failed(&error))?;
     Ok(OpenShard { recovered, companion })
 }

@@ -16,18 +16,26 @@ pub(crate) struct ColdReads {
     companion: Companion,
     /// Bounded by the requests in flight: each waits for one lookup.
     waiting: Vec<ColdRead>,
-    failure: Option<String>,
+    /// The companion is no more: nothing can be read outside memory.
+    has_ended: bool,
+    /// Why the sorted store is down, while it is.
+    trouble: Option<String>,
 }
 
 impl ColdReads {
     /// Nothing asked yet.
     pub(crate) fn new(companion: Companion) -> ColdReads {
-        ColdReads { companion, waiting: Vec::new(), failure: None }
+        ColdReads { companion, waiting: Vec::new(), has_ended: false, trouble: None }
     }
 
-    /// True once the sorted store has failed: nothing more can be read from it.
+    /// True once the companion has ended unexpectedly: nothing more can be read from the sorted store.
     pub(crate) fn is_broken(&self) -> bool {
-        self.failure.is_some()
+        self.has_ended
+    }
+
+    /// Why the sorted store is down, while it is.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// Asks for a key at the end of the turn.
@@ -79,6 +87,23 @@ impl Shard {
                 self.commit_bell.ring();
                 false
             }
+            CompanionAnswer::Down { reason, kind } => {
+                tracing::error!(shard = self.index.0, reason, ?kind, "the sorted store is down; it is opened again");
+                self.counters.store_failures += 1;
+                self.cold.trouble = Some(reason);
+                false
+            }
+            CompanionAnswer::Reopened { generation, wounds } => {
+                tracing::info!(
+                    shard = self.index.0,
+                    generation,
+                    wounds = wounds.len(),
+                    "the sorted store is open again"
+                );
+                self.cold.trouble = None;
+                self.store.add_wounds(wounds);
+                false
+            }
             CompanionAnswer::Failed(reason) => {
                 self.break_cold(reason);
                 true
@@ -105,12 +130,9 @@ impl Shard {
     }
 
     fn break_cold(&mut self, reason: String) {
-        tracing::error!(
-            shard = self.index.0,
-            reason,
-            "the sorted store has failed; keys outside memory are unreadable"
-        );
-        self.cold.failure = Some(reason);
+        tracing::error!(shard = self.index.0, reason, "the companion has ended; keys outside memory are unreadable");
+        self.cold.has_ended = true;
+        self.cold.trouble = Some(reason);
         self.checkpoint.companion_has_ended = true;
         self.store.checkpoint_failed();
         self.commit_bell.ring();

@@ -68,6 +68,7 @@ impl Shard {
             counters,
             connections: self.clients.len(),
             disk: self.disk.report(),
+            store_trouble: self.cold.trouble().map(str::to_owned),
             links: self.peers.link_statuses(),
             peers: self.facts.peers.iter().enumerate().map(|(peer, _)| self.peers.report_of(peer)).collect(),
             checkpoint_at: self.checkpoint.finished_at,

@@ -72,6 +72,8 @@ pub struct ShardStatus {
     pub disk_reason: Option<String>,
     /// For how long the disk has not answered, if it is [`DiskCondition::Stalled`].
     pub disk_stalled_for: Option<Duration>,
+    /// Why the sorted store is down, while it is: then keys outside memory may be unreadable.
+    pub store_trouble: Option<String>,
     /// Its outgoing links.
     pub links: Vec<LinkStatus>,
 }

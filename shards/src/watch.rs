@@ -32,6 +32,7 @@ pub(crate) struct ShardReport {
     pub(crate) counters: Counters,
     pub(crate) connections: usize,
     pub(crate) disk: DiskReport,
+    pub(crate) store_trouble: Option<String>,
     pub(crate) links: Vec<LinkStatus>,
     /// In the order of the node's peers.
     pub(crate) peers: Vec<PeerReport>,

@@ -20,7 +20,10 @@ fn disk_trouble(shard: &ShardStatus) -> Option<String> {
     let index = shard.shard.0;
     let reason = shard.disk_reason.as_deref().unwrap_or("no reason is known");
     match shard.disk {
-        DiskCondition::Writable => None,
+        DiskCondition::Writable => {
+            let trouble = shard.store_trouble.as_deref()?;
+            Some(format!("the sorted store of shard {index} is down: {trouble}"))
+        }
         DiskCondition::Full => Some(format!("the disk of shard {index} is full: {reason}")),
         DiskCondition::Failing => Some(format!("the disk of shard {index} fails: {reason}")),
         DiskCondition::Stalled => {

@@ -134,6 +134,9 @@ pub(super) const COUNTERS: &[CounterMetric] = &[
     counter("rondo_disk_changes_total", "Times the disk came to take other writes than before", |report| {
         report.counters.disk_changes
     }),
+    counter("rondo_store_failures_total", "Times the sorted store failed and was to be opened again", |report| {
+        report.counters.store_failures
+    }),
     counter("rondo_wal_records_total", "Records appended to the log", |report| report.store.appended_total),
     counter("rondo_memtable_hits_total", "Lookups answered by the memtable", |report| report.store.memtable_hits_total),
     counter("rondo_cache_hits_total", "Lookups answered by the object cache", |report| report.store.cache_hits_total),
@@ -244,6 +247,11 @@ pub(super) const GAUGES: &[GaugeMetric] = &[
         name: "rondo_disk_stalled",
         help: "1 if no writes are taken because a write or sync has not come back, else 0",
         read: |report, _| is(report, DiskCondition::Stalled),
+    },
+    GaugeMetric {
+        name: "rondo_store_down",
+        help: "1 while the sorted store has failed and is not open again, else 0",
+        read: |report, _| f64::from(u8::from(report.store_trouble.is_some())),
     },
     GaugeMetric {
         name: "rondo_disk_free_bytes",

@@ -81,6 +81,8 @@ pub struct Counters {
     pub wal_refusals: u64,
     /// Times the disk came to take other writes than before.
     pub disk_changes: u64,
+    /// Times the sorted store failed and was to be opened again.
+    pub store_failures: u64,
     /// Lookups that the sorted store could not answer.
     pub lookup_failures: u64,
     /// Writes answered `Busy` because the store could not keep up.

@@ -1,7 +1,7 @@
 //! A checkpoint, from the frozen table to the removed segments.
 //!
 //! ```text
-//! freeze ──► CheckpointJob, on the companion: pieces, then flush_durable ──► finish_checkpoint: manifest, old segments go
+//! freeze ──► CheckpointJob, on the companion: pieces, then a flush ──► finish_checkpoint: manifest, old segments go
 //!        ──► checkpointed
 //! ```
 //! A crash between any two steps repeats some of it: every step may be done twice.
@@ -32,19 +32,23 @@ impl CheckpointJob {
         CheckpointJob { table, order, written: 0 }
     }
 
-    /// Writes the next piece; true when everything is durable in `store`.
+    /// Writes the next piece, the last one being the flush; true when everything is durable in `store`.
     pub fn step(&mut self, store: &mut dyn SortedStore) -> Result<bool, SortedStoreError> {
-        self.step_watched(store, |_| ())
+        let is_applied = self.apply_piece(store, |_| ())?;
+        if is_applied {
+            store.flush_durable(self.table.last_lsn())?;
+        }
+        Ok(is_applied)
     }
 
-    /// The same, and shows `watch` the entries of the piece when they are applied.
-    pub fn step_watched(
+    /// Applies the next piece and shows `watch` its entries; true, and nothing done, if all have been. Then the store is to
+    /// be flushed up to the table's last record.
+    pub fn apply_piece(
         &mut self,
         store: &mut dyn SortedStore,
         watch: impl FnOnce(&[SortedEntry<'_>]),
     ) -> Result<bool, SortedStoreError> {
         if self.written == self.order.len() {
-            store.flush_durable(self.table.last_lsn())?;
             return Ok(true);
         }
         let mut piece = Vec::with_capacity(CHECKPOINT_PIECE_ENTRIES);

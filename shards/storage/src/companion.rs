@@ -2,23 +2,38 @@
 //!
 //! ```text
 //! shard ──Get, Checkpoint, Run, Stop──► [bounded] ──► companion: serve reads, one piece of the checkpoint, or one step of a job, …
-//!       ◄──Got, Applied, Failed─── [bounded] ◄──┘
+//!       ◄──Got, Applied, Down, Reopened── [bounded] ◄──┘  │
+//!                                                       hands: flush, look whether it is time, open again
 //! ```
-//! Answers come in the order in which things happened to the store; [`crate::ShardStore::loaded`] relies on it. A panic in
-//! the store is caught and reported like a failure: the shard then refuses writes once its memtable is full.
+//! Answers come in the order in which things happened to the store; [`crate::ShardStore::loaded`] relies on it. What takes
+//! long and touches no reader is done by a third thread, so that reads go on: the slow part of a flush, and opening the
+//! store again.
+//!
+//! ```text
+//! up ──a write or flush fails──► down: reads from the old handle, if it still answers ──it is time──► opening ──► up
+//! ```
+//! A store that came back may have lost what was not flushed, so the checkpoint under way begins anew: every entry may be
+//! applied twice.
 
-use crate::checkpoint::CheckpointJob;
-use crate::limits::{COMPANION_QUEUE_MAX, JOB_LATER};
-use crate::sorted_store::{SortedStore, SortedStoreError, Stored};
-use crate::store_job::{JobMoment, JobStep, StoreJob};
+mod hands;
+mod jobs;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use crate::limits::COMPANION_QUEUE_MAX;
+use crate::record::Lsn;
+use crate::sorted_store::{FailureKind, SortedStore, SortedStoreError, Stored};
+use crate::store_job::StoreJob;
 use crate::table::FrozenTable;
+use crate::wounds::Wound;
 use bytes::Bytes;
-use std::collections::VecDeque;
+use core::fmt;
+use hands::Hands;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use work::Work;
 
 /// One cold read.
 #[derive(Clone, Debug)]
@@ -60,7 +75,7 @@ pub enum CompanionRequest {
     Checkpoint(Arc<FrozenTable>),
     /// Do this in the background.
     Run(Box<dyn StoreJob>),
-    /// Finish what was asked before, then end.
+    /// Finish what was asked before, then end. What a failed store owes is left to the log.
     Stop,
 }
 
@@ -76,10 +91,54 @@ pub enum CompanionAnswer {
         /// The generation of the store that has it, for the manifest.
         generation: u32,
     },
-    /// The store failed; the companion has ended and answers nothing more.
+    /// The store failed and will be opened again. Until then reads may be unreadable, and the checkpoint under way rests.
+    Down {
+        /// What it said.
+        reason: String,
+        /// Whether waiting may help.
+        kind: FailureKind,
+    },
+    /// The store is open again.
+    Reopened {
+        /// Its generation: another one if it had to be built anew.
+        generation: u32,
+        /// What could not be saved, for [`crate::ShardStore::add_wounds`].
+        wounds: Vec<Wound>,
+    },
+    /// The companion itself has ended unexpectedly and answers nothing more.
     Failed(String),
     /// The companion has ended as asked.
     Stopped,
+}
+
+/// A store that was opened again.
+pub struct ReopenedStore {
+    /// The store.
+    pub store: Box<dyn SortedStore>,
+    /// Its generation.
+    pub generation: u32,
+    /// What could not be saved; durably noted already.
+    pub wounds: Vec<Wound>,
+}
+
+impl fmt::Debug for ReopenedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { generation, wounds, store } = self;
+        f.debug_struct("ReopenedStore")
+            .field("engine", &store.engine())
+            .field("generation", generation)
+            .field("wounds", wounds)
+            .finish()
+    }
+}
+
+/// Knows how to open the store of a shard again. May wait: it has a thread of its own, which is not pinned.
+pub trait ReopenStore: Send {
+    /// Is there any point in opening it now? Asked every so often while the old handle still serves reads.
+    fn is_time(&mut self, kind: FailureKind) -> bool;
+    /// Opens the store of `generation`, which failed with `kind` and durably held all records up to `upto`. Nobody else has
+    /// it open.
+    fn reopen(&mut self, kind: FailureKind, generation: u32, upto: Lsn) -> Result<ReopenedStore, SortedStoreError>;
 }
 
 /// A handle on the companion thread. Dropping it ends the thread when it has done what it was asked.
@@ -91,17 +150,20 @@ pub struct Companion {
 }
 
 impl Companion {
-    /// Starts the thread `name`, pinned to `core` if given. `store` has to be open already: a store opened by a pinned
-    /// thread would pin its own threads too.
+    /// Starts the thread `name`, pinned to `core` if given. `store` has to be open already, and this must be called from a
+    /// thread that is not pinned: a store opened by a pinned thread would pin its own threads too.
     pub fn spawn(
         name: String,
         store: Box<dyn SortedStore>,
         generation: u32,
         core: Option<core_affinity::CoreId>,
+        reopen: Box<dyn ReopenStore>,
     ) -> io::Result<Companion> {
         let (request_sender, requests) = flume::bounded(COMPANION_QUEUE_MAX);
         let (answer_sender, answers) = flume::bounded(COMPANION_QUEUE_MAX);
-        let mut work = Work::new(store, generation, requests, answer_sender);
+        // Before the companion is pinned: stores that are opened there inherit where it may run.
+        let hands = Hands::start(format!("{name}-hands"), reopen)?;
+        let mut work = Work::new(store, generation, requests, answer_sender, hands);
         let body = move || {
             if let Some(core) = core
                 && !core_affinity::set_for_current(core)
@@ -127,272 +189,5 @@ impl Companion {
     /// Has the thread ended?
     pub fn has_ended(&self) -> bool {
         self.thread.is_finished()
-    }
-}
-
-/// Nobody listens any more, or the work is done.
-struct Ended;
-
-struct Work {
-    store: Box<dyn SortedStore>,
-    requests: flume::Receiver<CompanionRequest>,
-    answers: flume::Sender<CompanionAnswer>,
-    generation: u32,
-    checkpoint: Option<CheckpointJob>,
-    jobs: Jobs,
-}
-
-/// Background work, taking turns.
-#[derive(Default)]
-struct Jobs {
-    waiting: VecDeque<Box<dyn StoreJob>>,
-    /// When the next step may be done, so that the jobs keep to their share.
-    next_at: Option<Instant>,
-}
-
-impl Jobs {
-    /// How long until the next step may be done; `None` if there is nothing to do.
-    fn wait(&self) -> Option<Duration> {
-        let next_at = self.next_at.filter(|_| !self.waiting.is_empty());
-        next_at.map(|at| at.saturating_duration_since(Instant::now()))
-    }
-
-    fn push(&mut self, job: Box<dyn StoreJob>) {
-        self.waiting.push_back(job);
-        self.next_at.get_or_insert_with(Instant::now);
-    }
-}
-
-impl Work {
-    fn new(
-        store: Box<dyn SortedStore>,
-        generation: u32,
-        requests: flume::Receiver<CompanionRequest>,
-        answers: flume::Sender<CompanionAnswer>,
-    ) -> Work {
-        Work { store, requests, answers, generation, checkpoint: None, jobs: Jobs::default() }
-    }
-
-    /// The store is not used after a panic, so nobody sees it half changed.
-    fn run_guarded(&mut self) {
-        let last = match catch_unwind(AssertUnwindSafe(|| self.run())) {
-            Ok(Ok(Ended)) => CompanionAnswer::Stopped,
-            Ok(Err(error)) => CompanionAnswer::Failed(error.to_string()),
-            Err(panic) => CompanionAnswer::Failed(format!("the sorted store panicked: {}", panic_text(&*panic))),
-        };
-        // Nobody may be listening any more; then nobody needs the answer.
-        let _ = self.answers.send(last);
-    }
-
-    fn run(&mut self) -> Result<Ended, SortedStoreError> {
-        let mut is_stopping = false;
-        loop {
-            let request = if self.checkpoint.is_some() || is_stopping {
-                self.requests.try_recv().ok()
-            } else if let Some(wait) = self.jobs.wait() {
-                match self.requests.recv_timeout(wait) {
-                    Err(flume::RecvTimeoutError::Timeout) => {
-                        self.step_job();
-                        continue;
-                    }
-                    request => Some(request.unwrap_or(CompanionRequest::Stop)),
-                }
-            } else {
-                // An error means that the handle is gone: the same as Stop.
-                Some(self.requests.recv().unwrap_or(CompanionRequest::Stop))
-            };
-            match request {
-                Some(CompanionRequest::Get(reads)) => {
-                    if self.serve(reads)?.is_some() {
-                        return Ok(Ended);
-                    }
-                }
-                Some(CompanionRequest::Checkpoint(table)) => {
-                    assert!(self.checkpoint.is_none(), "one checkpoint at a time");
-                    self.checkpoint = Some(CheckpointJob::new(table));
-                }
-                Some(CompanionRequest::Run(job)) => self.jobs.push(job),
-                Some(CompanionRequest::Stop) => is_stopping = true,
-                None if self.checkpoint.is_none() => return Ok(Ended),
-                None => {
-                    if self.step()?.is_some() {
-                        return Ok(Ended);
-                    }
-                }
-            }
-        }
-    }
-
-    /// One damaged object is an answer; a store that cannot go on is the end.
-    fn serve(&self, reads: Vec<ColdRead>) -> Result<Option<Ended>, SortedStoreError> {
-        let mut answers = Vec::with_capacity(reads.len());
-        for read in reads {
-            let found = match self.store.get(read.token, &read.routed) {
-                Ok(Some(object)) => ColdFound::Object(object),
-                Ok(None) => ColdFound::Absent,
-                Err(SortedStoreError::Unreadable { what }) => {
-                    tracing::error!(token = format!("{:032x}", read.token), what, "a stored object is damaged");
-                    ColdFound::Unreadable
-                }
-                Err(error @ SortedStoreError::Failed { .. }) => return Err(error),
-            };
-            answers.push(ColdAnswer { read, found });
-        }
-        Ok(self.answer(CompanionAnswer::Got(answers)))
-    }
-
-    fn step(&mut self) -> Result<Option<Ended>, SortedStoreError> {
-        let Some(checkpoint) = &mut self.checkpoint else { return Ok(None) };
-        let jobs = &mut self.jobs.waiting;
-        if !checkpoint.step_watched(&mut *self.store, |entries| jobs.iter_mut().for_each(|job| job.applied(entries)))? {
-            return Ok(None);
-        }
-        let table = self.checkpoint.take().map(CheckpointJob::into_table).expect("the checkpoint was there a line ago");
-        Ok(self.answer(CompanionAnswer::Applied { table, generation: self.generation }))
-    }
-
-    /// One step of the job whose turn it is; afterwards the store rests from jobs so long that they keep to their share.
-    fn step_job(&mut self) {
-        let Some(mut job) = self.jobs.waiting.pop_front() else { return };
-        let began = Instant::now();
-        let moment = JobMoment { is_between_checkpoints: self.checkpoint.is_none() };
-        let (mut rest_times, mut rest_min) = (job.rest_times(), Duration::ZERO);
-        match job.step(&mut *self.store, moment) {
-            JobStep::More => self.jobs.waiting.push_back(job),
-            JobStep::Later => {
-                (rest_times, rest_min) = (0, JOB_LATER);
-                self.jobs.waiting.push_back(job);
-            }
-            JobStep::Done => tracing::debug!(job = job.name(), "a background job has ended"),
-            JobStep::Replace { store, generation } => {
-                assert!(moment.is_between_checkpoints, "{} replaced the store amid a checkpoint", job.name());
-                self.store = store;
-                self.generation = generation;
-            }
-        }
-        let ended = Instant::now();
-        self.jobs.next_at = Some(ended + rest_min.max((ended - began) * rest_times));
-    }
-
-    fn answer(&self, answer: CompanionAnswer) -> Option<Ended> {
-        self.answers.send(answer).err().map(|_| Ended)
-    }
-}
-
-fn panic_text(panic: &(dyn core::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::StoreLimits;
-    use crate::record::{LogRecord, Lsn};
-    use crate::shard_store::ShardStore;
-    use crate::sorted_store::{
-        FileCheck, FileCursor, FlushTask, KeyPage, MemorySortedStore, PageLimits, ScanPage, StoreSizes,
-    };
-
-    fn read(token: u128) -> ColdRead {
-        ColdRead { tag: token as u64, token, routed: Bytes::from_static(b"k") }
-    }
-
-    fn frozen(keys: u64) -> Arc<FrozenTable> {
-        let mut store = ShardStore::new(StoreLimits::default(), Lsn(0), 0, true);
-        for key in 1..=keys {
-            let object = Bytes::from(vec![key as u8; 100]);
-            store.append(Lsn(key), LogRecord::Object { token: u128::from(key), routed: b"k", object });
-        }
-        store.committed(Lsn(keys));
-        store.freeze().expect("all durable")
-    }
-
-    fn next(companion: &Companion) -> CompanionAnswer {
-        companion.answers().recv().expect("an answer")
-    }
-
-    /// What a companion answers to requests that were all there when it began.
-    fn answers_to(requests: Vec<CompanionRequest>) -> Vec<CompanionAnswer> {
-        let (request_sender, request_receiver) = flume::unbounded();
-        let (answers, answer_receiver) = flume::unbounded();
-        requests.into_iter().for_each(|request| request_sender.send(request).expect("open"));
-        let store = Box::new(MemorySortedStore::new());
-        Work::new(store, 1, request_receiver, answers).run_guarded();
-        answer_receiver.drain().collect()
-    }
-
-    #[test]
-    fn a_read_does_not_wait_for_a_checkpoint_and_stop_does() {
-        let checkpoint = CompanionRequest::Checkpoint(frozen(5000));
-        let answers =
-            answers_to(vec![checkpoint, CompanionRequest::Get(vec![read(1), read(9999)]), CompanionRequest::Stop]);
-        let [CompanionAnswer::Got(reads), CompanionAnswer::Applied { table, .. }, CompanionAnswer::Stopped] =
-            &answers[..]
-        else {
-            panic!("{answers:?}")
-        };
-        assert_eq!((reads.len(), reads[1].found.clone()), (2, ColdFound::Absent));
-        assert_eq!(table.last_lsn(), Lsn(5000));
-    }
-
-    #[test]
-    fn a_read_after_a_checkpoint_sees_it() {
-        let companion = Companion::spawn("companion-test".to_owned(), Box::new(MemorySortedStore::new()), 1, None);
-        let companion = companion.expect("a thread");
-        companion.ask(CompanionRequest::Checkpoint(frozen(500))).expect("room");
-        assert!(matches!(next(&companion), CompanionAnswer::Applied { generation: 1, .. }));
-        companion.ask(CompanionRequest::Get(vec![read(500)])).expect("room");
-        let CompanionAnswer::Got(answers) = next(&companion) else { panic!("no read") };
-        assert!(
-            matches!(&answers[0].found, ColdFound::Object(found) if found.object.len() == 100 && found.lsn == Lsn(500))
-        );
-        companion.ask(CompanionRequest::Stop).expect("room");
-        assert!(matches!(next(&companion), CompanionAnswer::Stopped));
-    }
-
-    #[derive(Debug)]
-    struct Broken;
-
-    impl SortedStore for Broken {
-        fn engine(&self) -> &'static str {
-            "broken"
-        }
-        fn get(&self, _: u128, _: &[u8]) -> Result<Option<Stored>, SortedStoreError> {
-            panic!("a flipped bit")
-        }
-        fn apply(&mut self, _: &[crate::SortedEntry<'_>]) -> Result<(), SortedStoreError> {
-            Ok(())
-        }
-        fn scan(&self, _: &[u8], _: u128, _: PageLimits) -> Result<ScanPage, SortedStoreError> {
-            Ok(ScanPage::default())
-        }
-        fn scan_keys(&self, _: &[u8], _: u128, _: usize) -> Result<KeyPage, SortedStoreError> {
-            Ok(KeyPage::default())
-        }
-        fn flush_task(&mut self, _: Lsn) -> FlushTask {
-            Box::new(|| Ok(()))
-        }
-        fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
-            Ok(Lsn(0))
-        }
-        fn discard_unfinished(&mut self, _: Lsn) -> Result<(), SortedStoreError> {
-            Ok(())
-        }
-        fn verify_files(&self, _: &mut FileCursor, _: u64) -> Result<FileCheck, SortedStoreError> {
-            Ok(FileCheck::default())
-        }
-        fn sizes(&self) -> StoreSizes {
-            StoreSizes::default()
-        }
-    }
-
-    #[test]
-    fn a_store_that_panics_is_reported_and_the_thread_ends() {
-        let companion = Companion::spawn("companion-test".to_owned(), Box::new(Broken), 1, None).expect("a thread");
-        companion.ask(CompanionRequest::Get(vec![read(1)])).expect("room");
-        let CompanionAnswer::Failed(why) = next(&companion) else { panic!("not reported") };
-        assert!(why.contains("a flipped bit"), "{why}");
-        assert!(companion.answers().recv().is_err(), "nothing more is answered");
     }
 }

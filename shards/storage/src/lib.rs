@@ -28,6 +28,7 @@ pub mod open_shard;
 pub mod planted;
 pub mod record;
 pub mod recovery;
+pub mod reopen;
 pub mod salvage;
 pub mod set_aside;
 pub mod shard_store;
@@ -39,7 +40,9 @@ pub mod wal;
 pub mod wounds;
 
 pub use checkpoint::{CheckpointJob, finish_checkpoint};
-pub use companion::{ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer, CompanionRequest};
+pub use companion::{
+    ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer, CompanionRequest, ReopenStore, ReopenedStore,
+};
 pub use disk::{Disk, DiskFile, StdDisk, run_ready};
 pub use error::{DiskTrouble, StorageError};
 pub use filter::KeyFilter;
@@ -50,6 +53,7 @@ pub use node_dir::{DirNotice, Identity, NodeDir, NodeDirError, NodeDirOptions};
 pub use open_shard::{OpenOptions, OpenShard, open_shard};
 pub use record::{LogRecord, Lsn};
 pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
+pub use reopen::ShardReopener;
 pub use salvage::{LostRange, SalvageReport, salvage};
 pub use set_aside::{SetAside, is_set_aside, set_aside};
 pub use shard_store::{Delivery, Lookup, ShardStore};

@@ -25,6 +25,12 @@ pub const SETTLE_ENTRIES: usize = 8;
 pub const COLD_READS_MAX: usize = 1024;
 /// Requests that may wait for the companion, and answers that may wait for the shard.
 pub const COMPANION_QUEUE_MAX: usize = 256;
+/// Wait before a failed sorted store is opened again, the first time; it doubles with each further one.
+pub const REOPEN_AFTER_MIN: Duration = Duration::from_millis(200);
+/// Longest such wait: reads from the store are to return soon after the disk does.
+pub const REOPEN_AFTER_MAX: Duration = Duration::from_secs(2);
+/// Room that a store is reopened with after it had none: sled cannot be opened on a full disk, and is left damaged by trying.
+pub const REOPEN_FREE_BYTES: u64 = 32 * 1024 * 1024;
 /// After a step of a background job the companion leaves the store alone this many times as long: jobs have a quarter of it.
 pub const JOB_REST_TIMES: u32 = 3;
 /// How long the companion leaves a job alone that could do nothing: soon enough for its share, rarely enough to cost nothing.

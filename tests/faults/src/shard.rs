@@ -9,7 +9,7 @@ use core::time::Duration;
 use rondo_storage::node_dir::NodeDirOptions;
 use rondo_storage::{
     ColdRead, Companion, CompanionAnswer, CompanionRequest, Delivery, Engine, LogRecord, Lookup, Manifest, NodeDir,
-    OpenOptions, RecoveryReport, ShardStore, StdDisk, StoreConfig, StoreLimits, WalLimits, WalWriter,
+    OpenOptions, RecoveryReport, ShardReopener, ShardStore, StdDisk, StoreConfig, StoreLimits, WalLimits, WalWriter,
     finish_checkpoint, open_shard, run_ready,
 };
 use std::path::Path;
@@ -100,7 +100,8 @@ impl DrivenShard {
         let recovered = opened.recovered;
         let disk = StdDisk::open(&*shard_path).map_err(text)?;
         let writer = WalWriter::resume(disk, recovered.position, wal);
-        let companion = Companion::spawn("companion".to_owned(), opened.sorted, opened.generation, None);
+        let reopener = Box::new(ShardReopener::new(&shard_path, options.store));
+        let companion = Companion::spawn("companion".to_owned(), opened.sorted, opened.generation, None, reopener);
         Ok(DrivenShard {
             settings,
             directory,
@@ -202,7 +203,8 @@ impl DrivenShard {
                 self.is_checkpointing = false;
                 Ok(())
             }
-            CompanionAnswer::Failed(what) => Err(what),
+            CompanionAnswer::Failed(what) | CompanionAnswer::Down { reason: what, .. } => Err(what),
+            CompanionAnswer::Reopened { .. } => Ok(()),
             CompanionAnswer::Got(_) | CompanionAnswer::Stopped => Err("an answer that nobody waits for".to_owned()),
         }
     }

@@ -220,7 +220,13 @@ impl Shard {
                 self.applied = Some(table);
                 self.go_on(output);
             }
-            Ok(Some(CompanionAnswer::Failed(_) | CompanionAnswer::Stopped) | None) => {}
+            Ok(Some(
+                CompanionAnswer::Failed(_)
+                | CompanionAnswer::Stopped
+                | CompanionAnswer::Down { .. }
+                | CompanionAnswer::Reopened { .. },
+            ))
+            | Ok(None) => {}
             Err(error) => output.broken = Some(format!("the sorted store of {:?} failed: {error}", self.place)),
         }
         !self.companion.is_idle()
