@@ -109,7 +109,7 @@ mod tests {
         for key in 0..1_000u128 {
             let object = Bytes::from(vec![key as u8; 10]);
             old.apply(&[SortedEntry { token: key << 64, routed: b"k", object: &object, lsn: Lsn(key as u64) }])
-                .unwrap();
+                .expect("a store in memory takes everything");
         }
         assert!(old.damage(17 << 64, b"k") && old.damage(800 << 64, b"k"));
         let mut told = 0;
@@ -117,7 +117,10 @@ mod tests {
         assert_eq!((report.copied, told, report.bytes, new.len()), (998, 998, 998 * 11, 998));
         let lost: Vec<_> = report.lost.iter().map(|lost| (lost.from >> 64, lost.to >> 64, lost.keys)).collect();
         assert_eq!(lost, [(17, 17, Some(1)), (800, 800, Some(1))]);
-        assert_eq!(new.durable_upto().unwrap(), Lsn(999));
-        assert_eq!(new.get(5 << 64, b"k").unwrap().map(|found| found.lsn), Some(Lsn(5)));
+        assert_eq!(new.durable_upto().expect("a store in memory takes everything"), Lsn(999));
+        assert_eq!(
+            new.get(5 << 64, b"k").expect("a store in memory takes everything").map(|found| found.lsn),
+            Some(Lsn(5))
+        );
     }
 }

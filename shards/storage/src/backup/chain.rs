@@ -123,7 +123,8 @@ impl ChainReader {
     /// Opens all runs of the next vnode; false if there is none.
     fn open_vnode(&mut self) -> Result<bool, BackupError> {
         let Some(vnode) = self.runs.front().map(|(run, _)| run.vnode) else { return Ok(false) };
-        while let Some((run, reader)) = self.runs.pop_front_if(|(run, _)| run.vnode == vnode) {
+        while self.runs.front().is_some_and(|(run, _)| run.vnode == vnode) {
+            let (run, reader) = self.runs.pop_front().expect("it was there a line ago");
             self.cursors.push(RunCursor::open(&reader, run, self.vnode_bits)?);
         }
         Ok(true)

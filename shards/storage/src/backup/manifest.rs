@@ -192,7 +192,7 @@ impl BackupManifest {
         };
         let crc_at = text.trim_end_matches('\n').rfind('\n').map_or(0, |at| at + 1);
         let said = text[crc_at..].trim_end().strip_prefix("crc32c ").unwrap_or("nothing");
-        let found = format!("{:08x}", crc32c::crc32c(text[..crc_at].as_bytes()));
+        let found = format!("{:08x}", crc32c::crc32c(&text.as_bytes()[..crc_at]));
         if found != said {
             return Err(damaged(format!("checksum {found}, it says {said}")));
         }
