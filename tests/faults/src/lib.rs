@@ -8,6 +8,7 @@
 
 pub mod content;
 pub mod damage;
+pub mod matrix;
 pub mod planted;
 pub mod power;
 pub mod random;

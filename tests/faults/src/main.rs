@@ -21,6 +21,10 @@ enum Command {
     PowerCuts(cli::power_cuts::PowerCutsOptions),
     /// Damage the files of a shard, one fault at a time, and read everything back.
     Damage(cli::damage::DamageOptions),
+    /// Make every fault there is, and print what became of each: the matrix that `docs/faults.md` keeps.
+    Matrix(cli::matrix::MatrixOptions),
+    /// Plant bugs in the storage, one after the other: each must be noticed.
+    Planted(cli::planted::PlantedOptions),
     /// The process whose power is cut.
     #[command(hide = true)]
     Child(cli::child::ChildOptions),
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::PowerCuts(options) => cli::power_cuts::run(&options),
         Command::Damage(options) => cli::damage::run(&options),
+        Command::Matrix(options) => cli::matrix::run(&options),
+        Command::Planted(options) => cli::planted::run(&options),
         Command::Child(options) => cli::child::run(&options).map(|()| true),
         Command::Worker(options) => cli::worker::run(&options).map(|()| true),
     };

@@ -1,21 +1,52 @@
-//! Bugs planted in the storage, by name: each experiment must notice those that it is there to notice.
+//! Bugs planted in the storage, by name, and the experiments that must notice them.
 
 use rondo_storage::planted::{Planted, plant_everywhere};
 
-/// The bugs that can be planted in a child, by name.
-const BUGS: &[(&str, Planted)] =
-    &[("skip-log-sync", Planted::SkipSync), ("accept-torn-tail", Planted::TornTailAccepted)];
+/// The experiment that must notice a bug.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Method {
+    /// Power cuts under a shard.
+    PowerCuts,
+    /// Damage to its files.
+    Damage,
+}
+
+impl Method {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::PowerCuts => "power cuts",
+            Method::Damage => "damage",
+        }
+    }
+}
+
+/// A bug that can be planted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bug {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The storage's name for it.
+    planted: Planted,
+    /// Who must notice it.
+    pub noticed_by: Method,
+}
+
+/// All of them.
+pub const BUGS: &[Bug] = &[
+    Bug { name: "skip-log-sync", planted: Planted::SkipSync, noticed_by: Method::PowerCuts },
+    Bug { name: "accept-torn-tail", planted: Planted::TornTailAccepted, noticed_by: Method::Damage },
+];
 
 /// Plants the bug of that name in all threads of this process.
 ///
 /// # Errors
 /// No bug has that name.
 pub fn plant_by_name(name: &str) -> Result<(), String> {
-    let bug = BUGS.iter().find(|(known, _)| *known == name).map(|&(_, bug)| bug);
-    let bug = bug.ok_or_else(|| {
-        let names: Vec<&str> = BUGS.iter().map(|(name, _)| *name).collect();
+    let bug = BUGS.iter().find(|bug| bug.name == name).ok_or_else(|| {
+        let names: Vec<&str> = BUGS.iter().map(|bug| bug.name).collect();
         format!("no bug is called {name:?}; choose one of {}", names.join(", "))
     })?;
-    plant_everywhere(Some(bug));
+    plant_everywhere(Some(bug.planted));
     Ok(())
 }

@@ -2,6 +2,8 @@
 
 pub mod child;
 pub mod damage;
+pub mod matrix;
+pub mod planted;
 pub mod power_cuts;
 pub mod worker;
 

@@ -1,5 +1,6 @@
 //! `rondo-faults power-cuts`
 
+use super::damage::DamageOptions;
 use super::{Engines, this_program};
 use rondo_faults::power::image;
 use rondo_faults::power::node_rounds::NodeRounds;
@@ -53,19 +54,31 @@ pub fn run(options: &PowerCutsOptions) -> Result<bool, String> {
         println!("SKIPPED power cuts: {why}");
         return Ok(true);
     }
-    let mut all = Summary::default();
-    for engine in options.engine.list() {
-        let mut summary = Summary::default();
-        for (level, cuts) in options.levels() {
-            summary.add(options.cut(level, engine, cuts)?);
-        }
-        summary.print(&format!("power cuts, {engine}"));
-        all.add(summary);
-    }
-    Ok(all.violations.is_empty())
+    let summaries = options.summaries()?;
+    summaries.iter().for_each(|(engine, summary)| summary.print(*engine));
+    Ok(summaries.iter().all(|(_, summary)| summary.violations.is_empty()))
 }
 
 impl PowerCutsOptions {
+    /// The cuts of a whole matrix.
+    pub fn for_matrix(damage: &DamageOptions, cuts: u64, rondo: Option<PathBuf>) -> PowerCutsOptions {
+        let DamageOptions { engine, seed, directory, .. } = damage;
+        let (engine, seed, directory) = (*engine, *seed, directory.clone());
+        PowerCutsOptions { cuts, engine, seed, directory, level: Level::All, rondo, plant: None }
+    }
+
+    /// What came of the cuts, for each engine.
+    pub fn summaries(&self) -> Result<Vec<(Engine, Summary)>, String> {
+        let all = |engine| {
+            let mut summary = Summary::default();
+            for (level, cuts) in self.levels() {
+                summary.add(self.cut(level, engine, cuts)?);
+            }
+            Ok((engine, summary))
+        };
+        self.engine.list().into_iter().map(all).collect()
+    }
+
     /// The levels, and the cuts of each: what does not divide evenly goes to the first.
     fn levels(&self) -> Vec<(Level, u64)> {
         match self.level {

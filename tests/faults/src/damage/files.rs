@@ -20,6 +20,8 @@ pub enum FileKind {
     Manifest,
     /// A segment of the log.
     LogSegment,
+    /// The list of the keys in a sled store.
+    KeyJournal,
     /// sled's pages.
     SledDb,
     /// sled's settings.
@@ -30,11 +32,12 @@ pub enum FileKind {
 
 impl FileKind {
     /// All of them, in the order of the table.
-    pub const ALL: [FileKind; 7] = [
+    pub const ALL: [FileKind; 8] = [
         FileKind::Identity,
         FileKind::IdentityCopy,
         FileKind::Manifest,
         FileKind::LogSegment,
+        FileKind::KeyJournal,
         FileKind::SledDb,
         FileKind::SledConf,
         FileKind::SledSnapshot,
@@ -47,6 +50,7 @@ impl FileKind {
             FileKind::IdentityCopy => "identity copy",
             FileKind::Manifest => "manifest",
             FileKind::LogSegment => "log segment",
+            FileKind::KeyJournal => "key journal",
             FileKind::SledDb => "sled: db",
             FileKind::SledConf => "sled: conf",
             FileKind::SledSnapshot => "sled: snapshot",
@@ -57,7 +61,9 @@ impl FileKind {
     pub fn is_of(self, engine: Engine) -> bool {
         match self {
             FileKind::Identity | FileKind::IdentityCopy | FileKind::Manifest | FileKind::LogSegment => true,
-            FileKind::SledDb | FileKind::SledConf | FileKind::SledSnapshot => engine == Engine::Sled,
+            FileKind::KeyJournal | FileKind::SledDb | FileKind::SledConf | FileKind::SledSnapshot => {
+                engine == Engine::Sled
+            }
         }
     }
 
@@ -69,7 +75,7 @@ impl FileKind {
             | FileKind::Manifest
             | FileKind::SledConf
             | FileKind::SledSnapshot => true,
-            FileKind::LogSegment | FileKind::SledDb => false,
+            FileKind::LogSegment | FileKind::KeyJournal | FileKind::SledDb => false,
         }
     }
 
@@ -83,6 +89,7 @@ impl FileKind {
             "identity.copy" => Some(FileKind::IdentityCopy),
             "manifest" if !is_in("lsm-") => Some(FileKind::Manifest),
             _ if is_in("/wal/") && name.ends_with(".log") => Some(FileKind::LogSegment),
+            _ if name.starts_with("keys-") => Some(FileKind::KeyJournal),
             "db" if is_in("/sled-") => Some(FileKind::SledDb),
             "conf" if is_in("/sled-") => Some(FileKind::SledConf),
             _ if is_in("/sled-") && name.starts_with("snap.") => Some(FileKind::SledSnapshot),

@@ -91,7 +91,7 @@ impl NodeRounds {
 
 impl Cluster {
     fn title(&self) -> String {
-        format!("{} node{} on {}", self.nodes.len(), if self.nodes.len() == 1 { "" } else { "s" }, self.engine)
+        format!("{} node{}", self.nodes.len(), if self.nodes.len() == 1 { "" } else { "s" })
     }
 
     /// One cut, and a look at every key.
@@ -118,7 +118,7 @@ impl Cluster {
     }
 
     fn note(&self, summary: &mut Summary, violation: &str) -> Result<(), String> {
-        summary.violations.push(format!("{}: {violation}", self.title()));
+        summary.violations.push(format!("{} of {}: {violation}", self.title(), self.engine));
         Ok(())
     }
 
@@ -177,7 +177,7 @@ impl Cluster {
     }
 
     fn verify(&mut self, client: &Client, summary: &mut Summary) {
-        let title = self.title();
+        let title = format!("{} of {}", self.title(), self.engine);
         for key in 0..WRITERS * KEYS_PER_WRITER {
             let checked = match self.read(client, key) {
                 Ok(found) => self.known.record.check_as_client(key, &found),

@@ -1,5 +1,6 @@
 //! What came of some cuts.
 
+use rondo_storage::Engine;
 use std::collections::BTreeMap;
 
 /// Violations that are printed in full: one lost batch of many keys reads like the next.
@@ -38,15 +39,20 @@ impl Summary {
         self.violations.extend(other.violations);
     }
 
-    /// In a few lines.
-    pub fn print(&self, title: &str) {
-        println!(
-            "{title}: {} cuts, {} acknowledged writes, {} keys verified after a cut, {} violations",
+    /// The counts, in one line.
+    pub fn line(&self, engine: Engine) -> String {
+        format!(
+            "power cuts, {engine}: {} cuts, {} acknowledged writes, {} keys verified after a cut, {} violations",
             self.cuts,
             self.acknowledged,
             self.verified,
             self.violations.len()
-        );
+        )
+    }
+
+    /// In a few lines.
+    pub fn print(&self, engine: Engine) {
+        println!("{}", self.line(engine));
         for (moment, count) in &self.moments {
             println!("  {count:5} x {moment}");
         }
