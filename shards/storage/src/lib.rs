@@ -54,7 +54,7 @@ pub use open_shard::{OpenOptions, OpenShard, open_shard};
 pub use record::{LogRecord, Lsn};
 pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
 pub use reopen::ShardReopener;
-pub use salvage::{LostRange, SalvageReport, salvage};
+pub use salvage::{LostRange, SalvageReport, all_lost, salvage};
 pub use set_aside::{SetAside, is_set_aside, set_aside};
 pub use shard_store::{Delivery, Lookup, ShardStore};
 pub use sorted_store::{
