@@ -57,6 +57,8 @@ pub struct DrivenShard {
     manifest: Manifest,
     companion: Companion,
     is_checkpointing: bool,
+    /// The sorted store has failed and is being opened again.
+    is_down: bool,
     report: RecoveryReport,
 }
 
@@ -110,6 +112,7 @@ impl DrivenShard {
             manifest: recovered.manifest,
             companion: companion.map_err(text)?,
             is_checkpointing: false,
+            is_down: false,
             report: recovered.report,
         })
     }
@@ -203,17 +206,39 @@ impl DrivenShard {
                 self.is_checkpointing = false;
                 Ok(())
             }
-            CompanionAnswer::Failed(what) | CompanionAnswer::Down { reason: what, .. } => Err(what),
-            CompanionAnswer::Reopened { .. } => Ok(()),
+            CompanionAnswer::Down { .. } => {
+                self.is_down = true;
+                Ok(())
+            }
+            CompanionAnswer::Reopened { wounds, .. } => {
+                self.is_down = false;
+                self.store.add_wounds(wounds);
+                Ok(())
+            }
+            CompanionAnswer::Failed(what) => Err(what),
             CompanionAnswer::Got(_) | CompanionAnswer::Stopped => Err("an answer that nobody waits for".to_owned()),
         }
     }
 
-    /// Reads a key.
+    /// Reads a key. Where the sorted store fails over it, waits until the store is open again and asks once more.
     ///
     /// # Errors
-    /// The sorted store has failed as a whole.
+    /// The companion has ended.
     pub fn get(&mut self, key: u32) -> Result<Found, String> {
+        let found = self.try_get(key)?;
+        while let Ok(answer) = self.companion.answers().try_recv() {
+            self.take(answer)?;
+        }
+        if found != Found::Unreadable || !self.is_down {
+            return Ok(found);
+        }
+        while self.is_down {
+            self.wait()?;
+        }
+        self.try_get(key)
+    }
+
+    fn try_get(&mut self, key: u32) -> Result<Found, String> {
         let (token, routed) = (token(key), Bytes::from(routed(key)));
         let object = match self.store.lookup(token, &routed) {
             Lookup::Hit { object, .. } => object,
