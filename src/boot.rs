@@ -8,10 +8,11 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rondo_shards::{MemoryBound, Node, preflight};
+use rondo_shards::{MemoryBound, Node, StartError, preflight};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::config::{ServeFlags, Settings};
@@ -37,7 +38,18 @@ pub(crate) fn serve(flags: &ServeFlags) -> Outcome {
     admin::start(bind_admin(&settings)?, Arc::clone(&lifeline))
         .map_err(|error| failed("cannot serve admin", &error))?;
     tracing::info!(data = %settings.node.data.display(), shards = settings.node.shards.get(), "starting");
-    let node = Node::start(settings.node.clone()).map_err(|error| unfit(&error))?;
+    let on_step = |step| {
+        lifeline.starting_at(step);
+        if stop.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let node = match Node::start_watched(settings.node.clone(), &on_step) {
+        Ok(node) => node,
+        Err(StartError::Interrupted) => {
+            tracing::info!("stopped before it served");
+            return Ok(Exit::Done);
+        }
+        Err(error) => return Err(unfit(&error)),
+    };
     lifeline.serving(node);
     supervisor::watch(Arc::clone(&lifeline)).map_err(|error| failed("cannot watch the shards", &error))?;
     announce(&settings, &lifeline);

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use rondo_shards::Node;
+use rondo_shards::{Node, StartStep};
 
 use crate::limits::{FAILURE_GRACE, SUPERVISOR_INTERVAL, TICK_AGE_ABORT, TICK_AGE_UNREADY};
 
@@ -22,8 +22,8 @@ pub(crate) struct Lifeline {
 /// What can be looked at.
 #[derive(Debug)]
 pub(crate) enum Stage {
-    /// Not yet: the shards recover.
-    Starting,
+    /// Not yet.
+    Starting(StartStep),
     /// A node.
     Serving(Box<Node>),
     /// No longer.
@@ -33,7 +33,12 @@ pub(crate) enum Stage {
 impl Lifeline {
     /// Before the node.
     pub(crate) fn starting() -> Lifeline {
-        Lifeline { stage: RwLock::new(Stage::Starting) }
+        Lifeline { stage: RwLock::new(Stage::Starting(StartStep::Recovering)) }
+    }
+
+    /// Says what the starting node is at.
+    pub(crate) fn starting_at(&self, step: StartStep) {
+        *self.stage.write().unwrap_or_else(PoisonError::into_inner) = Stage::Starting(step);
     }
 
     /// The node has started.
@@ -50,7 +55,7 @@ impl Lifeline {
     pub(crate) fn with_node<T>(&self, look: impl FnOnce(&Node) -> T) -> Option<T> {
         self.look(|stage| match stage {
             Stage::Serving(node) => Some(look(node)),
-            Stage::Starting | Stage::Stopped => None,
+            Stage::Starting(_) | Stage::Stopped => None,
         })
     }
 
@@ -64,7 +69,7 @@ impl Lifeline {
         let mut stage = self.stage.write().unwrap_or_else(PoisonError::into_inner);
         match std::mem::replace(&mut *stage, Stage::Stopped) {
             Stage::Serving(node) => Some(*node),
-            Stage::Starting | Stage::Stopped => None,
+            Stage::Starting(_) | Stage::Stopped => None,
         }
     }
 }

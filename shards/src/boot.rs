@@ -73,7 +73,7 @@ pub(crate) fn unix_time() -> Duration {
 }
 
 /// Differs from start to start, which is all that is asked of it.
-fn salt() -> u64 {
+pub(crate) fn salt() -> u64 {
     (unix_time().as_nanos() as u64) ^ (u64::from(std::process::id()) << 32)
 }
 

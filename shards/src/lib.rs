@@ -31,6 +31,7 @@ pub mod status;
 mod watch;
 
 pub use config::{NodeConfig, NodeEntry, StoreRewrite};
+pub use directory::{OnStep, StartStep};
 pub use jobs::{JobStart, ShardJob};
 pub use memory::{MemoryBound, memory_of_machine};
 pub use metrics::render_metrics;

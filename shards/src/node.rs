@@ -1,5 +1,6 @@
 //! A node: its shards, started together and stopped together.
 
+use core::ops::ControlFlow;
 use core::time::Duration;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use rondo_storage::NodeDir;
 
 use crate::boot::{self, OpenShard};
 use crate::config::NodeConfig;
-use crate::directory;
+use crate::directory::{self, OnStep, StartStep};
 use crate::executor::{ExecutorParts, run_shard};
 use crate::facts::{self, NodeFacts};
 use crate::free_space::SpaceWatch;
@@ -79,10 +80,21 @@ impl Node {
     ///
     /// Call it from a thread that is not pinned: the threads of the stores inherit its cores.
     pub fn start(config: NodeConfig) -> Result<Node, StartError> {
+        Node::start_watched(config, &|_| ControlFlow::Continue(()))
+    }
+
+    /// As [`Node::start`], and tells what it is at.
+    pub fn start_watched(config: NodeConfig, on_step: OnStep<'_>) -> Result<Node, StartError> {
         let view = facts::view_of(&config)?;
         preflight(&config)?;
-        let directory = directory::open(&config, view.cluster_id)?;
+        let mut directory = directory::open(&config, view.cluster_id, on_step)?;
+        if on_step(StartStep::Recovering).is_break() {
+            return Err(StartError::Interrupted);
+        }
         let open = boot::open_shards(&config, &directory)?;
+        if open.iter().any(|shard| shard.recovered.report.has_lost()) {
+            directory::renew_incarnation(&mut directory)?;
+        }
         let (clients, listen) = boot::listen_on(config.listen)?;
         let (peers, peer_listen) = boot::listen_on(config.peer_listen)?;
         let advertised = config.advertise.unwrap_or(listen);

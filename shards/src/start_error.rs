@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use rondo_protocol::node::ShardIndex;
-use rondo_storage::NodeDirError;
+use rondo_storage::{NodeDirError, RelayoutError};
 
 use crate::preflight::PreflightError;
 
@@ -23,6 +23,19 @@ pub enum StartError {
     /// The data directory is in use, or not for this node.
     #[error(transparent)]
     Directory(#[from] NodeDirError),
+    /// The vnodes could not be moved to as many shards as were asked for.
+    #[error("cannot move the vnodes of {from} shards to {to}: {error}. Start with --shards {from} to go on as before")]
+    Move {
+        /// Shards that the directory has.
+        from: u16,
+        /// Shards asked for.
+        to: u16,
+        /// Why.
+        error: Box<RelayoutError>,
+    },
+    /// Whoever started it does not want it any more.
+    #[error("stopped before it served")]
+    Interrupted,
     /// A port could not be listened on after all.
     #[error("cannot listen on {address}: {error}")]
     Listen {

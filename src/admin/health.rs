@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rondo_shards::{DiskCondition, NodeStatus, Phase, ShardStatus};
+use rondo_shards::{DiskCondition, NodeStatus, Phase, ShardStatus, StartStep};
 
 use crate::limits::{PEER_GRACE, TICK_AGE_UNREADY};
 use crate::supervisor::Stage;
@@ -10,7 +10,10 @@ use crate::supervisor::Stage;
 /// Why no requests should be sent here; `None` if they should.
 pub(crate) fn unready_reason(stage: &Stage) -> Option<String> {
     match stage {
-        Stage::Starting => Some("starting: the shards recover".to_owned()),
+        Stage::Starting(StartStep::Recovering) => Some("starting: the shards recover".to_owned()),
+        Stage::Starting(StartStep::Moving { shards, permille }) => {
+            Some(format!("moving vnodes to {shards} shards: {} %", permille / 10))
+        }
         Stage::Stopped => Some("stopped".to_owned()),
         Stage::Serving(node) => reason_of(&node.status(), &node.tick_ages()),
     }

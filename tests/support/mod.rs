@@ -114,6 +114,19 @@ impl TestNode {
         &self.arguments
     }
 
+    /// The next start has so many shards.
+    pub fn set_shards(&mut self, shards: usize) {
+        self.set("--shards", &shards.to_string());
+    }
+
+    /// The next start has another value of a flag.
+    pub fn set(&mut self, flag: &str, value: &str) {
+        match self.arguments.iter().position(|argument| argument == flag) {
+            Some(place) => self.arguments[place + 1] = value.to_owned(),
+            None => self.arguments.extend([flag.to_owned(), value.to_owned()]),
+        }
+    }
+
     /// Starts the process without waiting.
     pub fn launch(&mut self) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).expect("log file opens");

@@ -66,6 +66,17 @@ pub const BACKUP_LOSSES_MAX: usize = 1000;
 /// Entries of one page of a scan.
 pub const SCAN_ENTRIES_MAX: usize = 4096;
 
+/// Entries of one page of a move to another layout: some milliseconds of work.
+pub const RELAYOUT_PAGE_ENTRIES: usize = 256;
+/// Bytes of one such page (one largest object may pass it).
+pub const RELAYOUT_PAGE_BYTES: usize = 1024 * 1024;
+/// Pages that may wait for each new shard: enough that reading and writing overlap.
+pub const RELAYOUT_QUEUE_MAX: usize = 2;
+/// A new shard is flushed whenever so many bytes were copied, so that its store does not gather more than a checkpoint would.
+pub const RELAYOUT_FLUSH_BYTES: u64 = 64 << 20;
+/// Room that each new shard takes beside its objects, in bytes: manifest, empty store and some slack.
+pub const RELAYOUT_ROOM_BESIDE_BYTES: u64 = 4 << 20;
+
 const _: () = assert!(BATCH_BYTES_MAX as u64 + (PAGE_BYTES as u64) < SEGMENT_BYTES / 4);
 
 /// The bounds of one shard's memory.

@@ -153,7 +153,7 @@ fn one_missing_identity_costs_nothing_and_two_bad_ones_are_refused() {
     }
     let dir = used();
     for name in NAMES {
-        fs::write(dir.path().join(name), format!("RONDONOD {name}")).expect("writable");
+        fs::write(dir.path().join(name), format!("RONDONOD{}: rot", name.len())).expect("writable");
     }
     let said = refusal(dir.path(), &options());
     assert!(said.contains("identity:") && said.contains("identity.copy:") && said.contains("backup"), "{said}");

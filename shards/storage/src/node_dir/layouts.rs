@@ -1,9 +1,13 @@
 //! The directories of the shards: `layout-%04/shard-%03`. Only the layout that the identity names counts.
 
 use super::{NodeDir, NodeDirError, io_error, sync_directory};
+use crate::set_aside::is_set_aside;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Where set-aside files go when their layout does.
+const SET_ASIDE: &str = "set-aside";
 
 impl NodeDir {
     /// The directory of a layout: `layout-0001`.
@@ -46,6 +50,28 @@ impl NodeDir {
         Ok(removed)
     }
 
+    /// What was set aside in a layout that is about to go moves to `DIR/set-aside`: only a human removes it.
+    pub(crate) fn keep_set_aside(&self, layout: u32) -> Result<(), NodeDirError> {
+        let place = self.path.join(SET_ASIDE);
+        let mut has_some = false;
+        for shard in list(&self.layout_path(layout))? {
+            for directory in [shard.clone(), shard.join("wal")] {
+                let shard_name = shard.file_name().unwrap_or_default().to_string_lossy();
+                for path in list(&directory)? {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy();
+                    if !is_set_aside(&name) {
+                        continue;
+                    }
+                    fs::create_dir_all(&place).map_err(io_error("create", &place))?;
+                    let target = place.join(format!("{}-{shard_name}-{name}", layout_name(layout)));
+                    fs::rename(&path, &target).map_err(io_error("move", &path))?;
+                    has_some = true;
+                }
+            }
+        }
+        if has_some { sync_directory(&place).and_then(|()| sync_directory(&self.path)) } else { Ok(()) }
+    }
+
     /// Removes a layout that is not in force.
     pub(crate) fn remove_layout(&self, layout: u32) -> Result<(), NodeDirError> {
         assert_ne!(layout, self.identity.layout, "the layout in force is never removed");
@@ -55,6 +81,15 @@ impl NodeDir {
             Err(error) => Err(io_error("remove", &path)(error)),
             Ok(()) => sync_directory(&self.path),
         }
+    }
+}
+
+/// What is in a directory; nothing, if it is none.
+fn list(directory: &Path) -> Result<Vec<PathBuf>, NodeDirError> {
+    match fs::read_dir(directory) {
+        Ok(files) => files.map(|file| Ok(file?.path())).collect::<io::Result<_>>().map_err(io_error("list", directory)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(Vec::new()),
+        Err(error) => Err(io_error("list", directory)(error)),
     }
 }
 

@@ -148,7 +148,7 @@ impl NodeDir {
     }
 
     /// From now on another layout is in force. Durable and all at once: after an error the old one or the new one is.
-    pub fn switch_layout(&mut self, layout: u32, shards: u16, engine: Engine) -> Result<(), NodeDirError> {
+    pub(crate) fn switch_layout(&mut self, layout: u32, shards: u16, engine: Engine) -> Result<(), NodeDirError> {
         self.replace_identity(Identity { layout, shards, engine, ..self.identity.clone() })
     }
 
