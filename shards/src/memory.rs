@@ -42,7 +42,12 @@ impl MemoryBound {
     pub fn of(config: &NodeConfig) -> MemoryBound {
         let limits = config.store_limits();
         let shards = u64::from(config.shards.get());
-        let engine = config.store_cache_bytes as u64 * 13 / 10 + ENGINE_BYTES_BESIDE_CACHE;
+        let buffers = match config.engine {
+            Engine::Sled => 0,
+            // The tree's own memtable has a checkpoint once more.
+            Engine::Lsm => limits.memtable_bytes_max as u64,
+        };
+        let engine = config.store_cache_bytes as u64 * 13 / 10 + ENGINE_BYTES_BESIDE_CACHE + buffers;
         let filter = match config.engine {
             Engine::Sled => config.filter_bytes as u64,
             Engine::Lsm => 0,

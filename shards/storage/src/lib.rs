@@ -60,8 +60,8 @@ pub use salvage::{LostRange, SalvageReport, all_lost, salvage};
 pub use set_aside::{SetAside, is_set_aside, set_aside};
 pub use shard_store::{Delivery, Lookup, ShardStore};
 pub use sorted_store::{
-    Engine, FailureKind, MemorySortedStore, PageLimits, SledStore, SortedEntry, SortedStore, SortedStoreError,
-    StoreConfig, Stored, open_store, store_dir,
+    Engine, FailureKind, LsmStore, MemorySortedStore, PageLimits, SledStore, SortedEntry, SortedStore,
+    SortedStoreError, StoreConfig, Stored, open_store, store_dir,
 };
 pub use stats::StoreStats;
 pub use store_job::{JobMoment, JobStep, StoreJob};

@@ -63,6 +63,11 @@ pub const BACKUP_CHAIN_MAX: usize = 128;
 pub const BACKUP_MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Damaged keys or files that a report names; all are counted.
 pub const BACKUP_LOSSES_MAX: usize = 1000;
+/// Tables and blob files that one LSM store keeps open; more are opened for each read. Counts against `ulimit -n`, per shard.
+pub const LSM_OPEN_FILES_MAX: usize = 256;
+/// Runs of tables in level 0 of an LSM store at which a flush waits for the compactor: each costs every read a look at a
+/// filter, and what waits here soon turns into `Busy`.
+pub const LSM_LEVEL_0_RUNS_MAX: usize = 20;
 /// Entries of one page of a scan.
 pub const SCAN_ENTRIES_MAX: usize = 4096;
 

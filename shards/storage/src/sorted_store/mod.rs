@@ -1,6 +1,6 @@
 //! The warehouse: objects by stored key, in ring order.
 //!
-//! Two engines stand behind one trait, [`SledStore`] and `lsm`, and a third one in memory for tests. What they share is the
+//! Two engines stand behind one trait, [`SledStore`] and [`LsmStore`], and a third one in memory for tests. What they share is the
 //! stored key, the envelope around each object, and what they promise; the log above them is the same for all.
 
 use crate::filter::KeyFilter;
@@ -8,14 +8,19 @@ use crate::record::Lsn;
 
 mod envelope;
 mod error;
+mod filling;
+mod gaps;
 mod guard;
+mod lsm_store;
 mod memory;
 mod open;
 mod page;
 mod sled_keys;
+mod sled_scan;
 mod sled_store;
 mod verify;
 pub use error::{FailureKind, SortedStoreError};
+pub use lsm_store::{LsmConfig, LsmStore};
 pub use memory::MemorySortedStore;
 pub use open::{Engine, StoreConfig, UnknownEngine, open_store, store_dir};
 pub use page::{KeyGap, KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, StoreSizes, Stored};

@@ -1,6 +1,6 @@
 //! Which engine, and where it lies.
 
-use super::{FailureKind, SledConfig, SledStore, SortedStore, SortedStoreError};
+use super::{LsmConfig, LsmStore, SledConfig, SledStore, SortedStore, SortedStoreError};
 use core::fmt;
 use core::str::FromStr;
 use std::path::Path;
@@ -74,11 +74,9 @@ pub fn open_store(
             let config = SledConfig { path, cache_bytes: config.cache_bytes };
             Ok(Box::new(SledStore::open(&config)?))
         }
-        Engine::Lsm => Err(SortedStoreError::Failed {
-            engine: "lsm",
-            path: path.display().to_string(),
-            what: "not there yet".to_owned(),
-            kind: FailureKind::Io,
-        }),
+        Engine::Lsm => {
+            let config = LsmConfig { path, cache_bytes: config.cache_bytes };
+            Ok(Box::new(LsmStore::open(&config)?))
+        }
     }
 }

@@ -10,9 +10,10 @@
 
 use super::envelope::{self, Chunks, Envelope};
 use super::sled_keys::{KeyFlush, SledKeys};
+use super::sled_scan;
 use super::{
-    FailureKind, FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore,
-    SortedStoreError, StoreSizes, Stored, guard, split_stored_key, stored_key,
+    FailureKind, FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanPage, SortedEntry, SortedStore,
+    SortedStoreError, StoreSizes, Stored, guard, stored_key,
 };
 use crate::filter::KeyFilter;
 use crate::record::Lsn;
@@ -50,7 +51,7 @@ pub struct SledConfig {
 pub struct SledStore {
     path: PathBuf,
     db: sled::Db,
-    objects: sled::Tree,
+    pub(super) objects: sled::Tree,
     chunks: sled::Tree,
     /// What the store says of itself.
     about: sled::Tree,
@@ -120,7 +121,7 @@ impl SledStore {
     }
 
     /// A page that is damaged hides the keys on it; whatever else goes wrong concerns the whole store.
-    fn read_failed(&self, error: &sled::Error) -> SortedStoreError {
+    pub(super) fn read_failed(&self, error: &sled::Error) -> SortedStoreError {
         match self.failed(error) {
             SortedStoreError::Failed { what, kind: FailureKind::Damaged, .. } => SortedStoreError::Unreadable { what },
             other => other,
@@ -168,7 +169,7 @@ impl SledStore {
     }
 
     /// Opens what stands under `key`.
-    fn read(&self, key: &[u8], stored: &[u8]) -> Result<Stored, SortedStoreError> {
+    pub(super) fn read(&self, key: &[u8], stored: &[u8]) -> Result<Stored, SortedStoreError> {
         let (lsn, envelope) = envelope::open(key, stored)?;
         let object = match envelope {
             Envelope::Whole(object) => Bytes::copy_from_slice(object),
@@ -192,44 +193,6 @@ impl SledStore {
             return Err(SortedStoreError::Unreadable { what });
         }
         Ok(Bytes::from(object))
-    }
-
-    fn scan_objects(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError> {
-        let (mut page, mut bytes) = (ScanPage::default(), 0);
-        for entry in self.objects.range(from..) {
-            let (key, stored) = entry.map_err(|error| self.read_failed(&error))?;
-            let Some((token, routed)) = split_stored_key(&key).filter(|(token, _)| *token <= token_last) else { break };
-            let is_full = page.entries.len() + page.unreadable.len() == limits.entries_max;
-            if is_full || bytes >= limits.bytes_max {
-                page.next = Some(key.to_vec());
-                break;
-            }
-            match self.read(&key, &stored) {
-                Ok(Stored { object, lsn }) => {
-                    bytes += routed.len() + object.len();
-                    page.entries.push(ScanEntry { token, routed: Bytes::copy_from_slice(routed), object, lsn });
-                }
-                Err(SortedStoreError::Unreadable { .. }) => page.unreadable.push(key.to_vec()),
-                Err(error @ SortedStoreError::Failed { .. }) => return Err(error),
-            }
-        }
-        Ok(page)
-    }
-
-    fn scan_keys_alone(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
-        let mut page = KeyPage::default();
-        for key in self.objects.range(from..).keys() {
-            let key = key.map_err(|error| self.read_failed(&error))?;
-            if split_stored_key(&key).is_none_or(|(token, _)| token > token_last) {
-                break;
-            }
-            if page.keys.len() == keys_max {
-                page.next = Some(key.to_vec());
-                break;
-            }
-            page.keys.push(key.to_vec());
-        }
-        Ok(page)
     }
 }
 
@@ -304,11 +267,11 @@ impl SortedStore for SledStore {
     }
 
     fn scan(&self, from: &[u8], token_last: u128, limits: PageLimits) -> Result<ScanPage, SortedStoreError> {
-        guard::reading(|| self.scan_objects(from, token_last, limits))
+        sled_scan::entries(self, from, token_last, limits)
     }
 
     fn scan_keys(&self, from: &[u8], token_last: u128, keys_max: usize) -> Result<KeyPage, SortedStoreError> {
-        guard::reading(|| self.scan_keys_alone(from, token_last, keys_max))
+        sled_scan::keys(self, from, token_last, keys_max)
     }
 
     fn flush_task(&mut self, upto: Lsn) -> FlushTask {

@@ -1,0 +1,200 @@
+//! What is particular to the LSM tree.
+
+mod engines;
+
+use engines::{CACHE_BYTES, Home, get, large, put};
+use rondo_storage::sorted_store::FileCursor;
+use rondo_storage::{Engine, FailureKind, LsmStore, Lsn, PageLimits, SortedStore, SortedStoreError};
+use std::fs;
+use std::path::PathBuf;
+
+const KEYS: u64 = 400;
+
+fn home() -> Home {
+    Home::new(Engine::Lsm)
+}
+
+/// Spread over the ring, as tokens are.
+fn token(key: u64) -> u128 {
+    u128::from(key.wrapping_mul(0x9E37_79B9_7F4A_7C15)) << 64
+}
+
+/// Writes all keys once in a round and flushes.
+fn round(store: &mut LsmStore, round: u64, bytes: usize) {
+    for key in 0..KEYS {
+        put(store, round * KEYS + key + 1, token(key), "key", &large((round * 31 + key) as u8, bytes));
+    }
+    store.flush_durable(Lsn((round + 1) * KEYS)).expect("flushed");
+}
+
+fn files_in(home: &Home, directory: &str) -> Vec<PathBuf> {
+    let files = fs::read_dir(home.path().join(directory)).expect("a directory");
+    files.map(|file| file.expect("an entry").path()).collect()
+}
+
+#[test]
+fn merging_keeps_the_newest_and_gives_back_the_room_of_the_others() {
+    for bytes in [1000, 10_000] {
+        let home = home();
+        let mut store = home.open_lsm();
+        for number in 0..12 {
+            round(&mut store, number, bytes);
+        }
+        store.settle().expect("merged");
+        let check = |store: &LsmStore| {
+            for key in 0..KEYS {
+                assert_eq!(get(store, token(key), "key"), Some(large((11 * 31 + key) as u8, bytes)), "key {key}");
+            }
+        };
+        check(&store);
+        let (sizes, live) = (store.sizes(), KEYS * bytes as u64);
+        // Three checkpoints in level 0; a blob file that nothing refers to any more goes with the next merge but one.
+        assert!(sizes.disk_bytes < 9 * live, "{sizes:?}, {:?}", store.shape());
+        assert!(sizes.written_bytes_total > 12 * live, "{sizes:?}");
+        drop(store);
+        check(&home.open_lsm());
+    }
+}
+
+#[test]
+fn an_absent_key_reads_no_block() {
+    let home = home();
+    let mut store = home.open_lsm();
+    round(&mut store, 0, 1000);
+    drop(store);
+    let store = home.open_lsm();
+    let before = store.sizes().memory_bytes;
+    let absent = (0..1000u64).filter(|key| get(&store, token(1_000_000 + key), "key").is_none()).count();
+    assert_eq!(absent, 1000);
+    // Each block that is read goes into the cache. One key in a thousand may be taken for one that is there.
+    let blocks = (store.sizes().memory_bytes - before) / 4096;
+    assert!(blocks <= 12, "{blocks} blocks were read for a thousand keys that are not there");
+    assert!(store.sizes().filter_bytes >= KEYS * 14 / 8, "the filters are in memory: {:?}", store.sizes());
+}
+
+#[test]
+fn a_damaged_table_hides_its_keys_and_never_shows_older_ones() {
+    let home = home();
+    let mut store = home.open_lsm();
+    round(&mut store, 0, 1000);
+    round(&mut store, 1, 1000);
+    drop(store);
+    let newest = files_in(&home, "tables").into_iter().max().expect("two tables");
+    let mut bytes = fs::read(&newest).expect("readable");
+    for at in [10_000, 100_000] {
+        bytes[at] ^= 4;
+    }
+    fs::write(&newest, bytes).expect("writable");
+    let store = home.open_lsm();
+    let (mut readable, mut hidden) = (0, 0);
+    for key in 0..KEYS {
+        match store.get(token(key), b"key") {
+            Ok(Some(stored)) => {
+                assert_eq!(stored.object, large((31 + key) as u8, 1000), "the newest or none");
+                readable += 1;
+            }
+            Ok(None) => panic!("key {key} is there"),
+            Err(SortedStoreError::Unreadable { .. }) => hidden += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!((2..=20).contains(&hidden), "{hidden} hidden, {readable} readable");
+
+    let (mut from, mut scanned, mut gaps) = (Vec::new(), 0, Vec::new());
+    loop {
+        let page = store.scan(&from, u128::MAX, PageLimits { entries_max: 50, bytes_max: 1 << 20 }).expect("scanned");
+        for entry in &page.entries {
+            let key = (0..KEYS).find(|key| token(*key) == entry.token).expect("one of ours");
+            assert_eq!(entry.object, large((31 + key) as u8, 1000));
+        }
+        scanned += page.entries.len();
+        gaps.extend(page.gaps);
+        let Some(next) = page.next else { break };
+        from = next;
+    }
+    assert_eq!((scanned, gaps.len()), (readable, 2), "a scan sees what a get sees: {gaps:?}");
+    let keys = store.scan_keys(&[], u128::MAX, 1000).expect("scanned");
+    assert_eq!((keys.keys.len(), keys.gaps.len()), (readable, 2));
+
+    let (mut cursor, mut damaged) = (FileCursor::default(), Vec::new());
+    loop {
+        let check = store.verify_files(&mut cursor, 50_000).expect("checked");
+        damaged.extend(check.damaged);
+        if check.is_done {
+            break;
+        }
+    }
+    assert_eq!(damaged.len(), 1, "{damaged:?}");
+    assert!(newest.ends_with(&damaged[0].0), "{damaged:?}");
+}
+
+#[test]
+fn a_merge_that_meets_damage_is_told_by_the_next_flush() {
+    let home = home();
+    let mut store = home.open_lsm();
+    round(&mut store, 0, 1000);
+    drop(store);
+    let table = files_in(&home, "tables").pop().expect("a table");
+    let mut bytes = fs::read(&table).expect("readable");
+    bytes[50_000] ^= 1;
+    fs::write(&table, bytes).expect("writable");
+    let mut store = home.open_lsm();
+    for number in 1..6 {
+        for key in 0..KEYS {
+            put(&mut store, number * KEYS + key + 1, token(key), "key", b"newer");
+        }
+        match store.flush_durable(Lsn((number + 1) * KEYS)) {
+            Ok(()) => {}
+            Err(SortedStoreError::Failed { kind: FailureKind::Damaged, .. }) => return,
+            Err(error) => panic!("{error}"),
+        }
+        if store.settle().is_err() {
+            let told = store.flush_durable(Lsn((number + 1) * KEYS)).expect_err("told");
+            assert!(matches!(told, SortedStoreError::Failed { kind: FailureKind::Damaged, .. }), "{told}");
+            return;
+        }
+    }
+    panic!("nobody met the damage");
+}
+
+#[test]
+fn the_smallest_files_are_checked_before_they_are_believed() {
+    let home = home();
+    let mut store = home.open_lsm();
+    round(&mut store, 0, 500);
+    drop(store);
+    let version = files_in(&home, "")
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('v')));
+    for file in [home.path().join("current"), version.expect("a version")] {
+        let good = fs::read(&file).expect("readable");
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << (at % 8);
+            fs::write(&file, &bad).expect("writable");
+            let Err(error) = home.try_open() else { panic!("byte {at} of {} is believed", file.display()) };
+            assert!(matches!(error, SortedStoreError::Failed { kind: FailureKind::Damaged, .. }), "{error}");
+        }
+        fs::write(&file, &good).expect("writable");
+    }
+    assert_eq!(files_in(&home, "tables").len(), 1, "nothing was removed meanwhile");
+    assert_eq!(get(&*home.open(), token(3), "key"), Some(large(3, 500)));
+    fs::remove_file(home.path().join("current")).expect("removable");
+    assert!(home.try_open().is_err(), "tables without `current` are no fresh store");
+}
+
+#[test]
+fn what_a_crash_left_behind_is_removed() {
+    let home = home();
+    let mut store = home.open_lsm();
+    round(&mut store, 0, 10_000);
+    drop(store);
+    for leftover in ["tables/77", "blobs/77", "v77", ".tmpXYZ"] {
+        fs::write(home.path().join(leftover), b"half").expect("writable");
+    }
+    let store = home.open_lsm();
+    assert_eq!((files_in(&home, "tables").len(), files_in(&home, "blobs").len()), (1, 1));
+    assert!(!home.path().join("v77").exists() && !home.path().join(".tmpXYZ").exists());
+    assert_eq!(get(&store, token(3), "key"), Some(large(3, 10_000)));
+    assert!(store.sizes().memory_bytes < 2 * CACHE_BYTES);
+}
