@@ -16,6 +16,7 @@ use rondo_shards::{MemoryBound, Node, StartError, preflight};
 
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::config::{ServeFlags, Settings};
+use crate::jobs::{self, Jobs};
 use crate::supervisor::{self, Lifeline};
 use crate::{admin, logging, signals};
 
@@ -35,7 +36,8 @@ pub(crate) fn serve(flags: &ServeFlags) -> Outcome {
 
     let lifeline = Arc::new(Lifeline::starting());
     preflight(&settings.node).map_err(|error| unfit(&error))?;
-    admin::start(bind_admin(&settings)?, Arc::clone(&lifeline))
+    let jobs = Arc::new(Jobs::new(Arc::clone(&lifeline)));
+    admin::start(bind_admin(&settings)?, Arc::clone(&lifeline), Arc::clone(&jobs))
         .map_err(|error| failed("cannot serve admin", &error))?;
     tracing::info!(data = %settings.node.data.display(), shards = settings.node.shards.get(), "starting");
     let on_step = |step| {
@@ -52,6 +54,10 @@ pub(crate) fn serve(flags: &ServeFlags) -> Outcome {
     };
     lifeline.serving(node);
     supervisor::watch(Arc::clone(&lifeline)).map_err(|error| failed("cannot watch the shards", &error))?;
+    if !settings.scrub.interval.is_zero() {
+        jobs::start_scrub_schedule(jobs, settings.node.data.clone(), settings.scrub)
+            .map_err(|error| failed("cannot schedule scrubs", &error))?;
+    }
     announce(&settings, &lifeline);
 
     let signal = stop.recv().unwrap_or("the signal thread's end");

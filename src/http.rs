@@ -3,6 +3,8 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
+use serde_json::Value;
+
 use crate::limits::{HTTP_ANSWER_BYTES_MAX, HTTP_WITHIN};
 
 /// An answer.
@@ -16,11 +18,22 @@ pub(crate) struct HttpAnswer {
 
 /// Asks `server` for `path`; waits at most [`HTTP_WITHIN`] for each step.
 pub(crate) fn get(server: SocketAddr, path: &str) -> io::Result<HttpAnswer> {
+    ask(server, &format!("GET {path} HTTP/1.0\r\nhost: {server}\r\n\r\n"))
+}
+
+/// Gives `server` an order at `path`.
+pub(crate) fn post(server: SocketAddr, path: &str, order: &Value) -> io::Result<HttpAnswer> {
+    let (body, kind) = (order.to_string(), "content-type: application/json");
+    let head = format!("POST {path} HTTP/1.0\r\nhost: {server}\r\n{kind}\r\ncontent-length: {}\r\n", body.len());
+    ask(server, &format!("{head}\r\n{body}"))
+}
+
+fn ask(server: SocketAddr, question: &str) -> io::Result<HttpAnswer> {
     let mut stream = TcpStream::connect_timeout(&server, HTTP_WITHIN)?;
     stream.set_read_timeout(Some(HTTP_WITHIN))?;
     stream.set_write_timeout(Some(HTTP_WITHIN))?;
     // HTTP/1.0: the answer ends with the connection, and is never cut into chunks.
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: {server}\r\n\r\n")?;
+    stream.write_all(question.as_bytes())?;
     let mut answer = String::new();
     stream.take(HTTP_ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
     parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the answer is not HTTP"))

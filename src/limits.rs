@@ -79,6 +79,38 @@ pub(crate) const HTTP_ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How long the command line waits for an admin port.
 pub(crate) const HTTP_WITHIN: Duration = Duration::from_secs(5);
 
+/// Longest order given to the admin port, in bytes: some paths and names.
+pub(crate) const ORDER_BYTES_MAX: usize = 16 * 1024;
+/// Jobs that a node remembers, those that run counted.
+pub(crate) const JOBS_REMEMBERED: usize = 32;
+/// How often the command line looks at a job that it follows; also how soon Ctrl-C is noticed.
+pub(crate) const JOB_LOOK_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a node that was given a job may not answer before the command line gives up following.
+pub(crate) const JOB_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Hours between two scheduled scrubs: damage is to be found while the replicas are still whole. 0: none.
+pub(crate) const SCRUB_INTERVAL_HOURS: Bounds =
+    Bounds { what: "scrub-interval-hours", min: 0, max: 24 * 365, default: 24 * 7 };
+/// How often it is looked whether a scrub is due.
+pub(crate) const SCRUB_LOOK_INTERVAL: Duration = Duration::from_secs(60);
+/// How much of the companions' time a scheduled scrub may take, in percent.
+pub(crate) const SCRUB_SHARE_PERCENT: Bounds = Bounds { what: "scrub-share-percent", min: 1, max: 100, default: 10 };
+
+/// Keys of a restore that are looked at and put together.
+pub(crate) const RESTORE_GROUP_KEYS: usize = 128;
+/// Bytes of values at which such a group is closed (one largest object may pass it): with the next bound, what a restore
+/// holds in memory.
+pub(crate) const RESTORE_GROUP_BYTES: usize = 2 * 1024 * 1024;
+/// Groups that are under way at once.
+pub(crate) const RESTORE_GROUPS_AT_ONCE: usize = 8;
+/// How often a key that got no good answer is tried: with the pauses between, for about half a minute.
+pub(crate) const RESTORE_ROUNDS_MAX: u32 = 12;
+/// The first pause between two tries; it doubles six times.
+pub(crate) const RESTORE_PAUSE: Duration = Duration::from_millis(50);
+/// Keys of a restore that are named when they could not be put; all are counted.
+pub(crate) const RESTORE_TROUBLES_NAMED: usize = 20;
+/// Cache of a store that is being built, in bytes per shard.
+pub(crate) const RESTORE_STORE_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
 /// Operations of a `rondo batch` input that are sent at once.
 pub(crate) const BATCH_LINES_AT_ONCE: usize = 256;
 /// Longest line of a `rondo batch` input, in bytes: a key and a value at their largest, in base64, and then some.

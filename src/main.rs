@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod dev;
 mod http;
+mod jobs;
 mod limits;
 mod logging;
 mod signals;

@@ -3,8 +3,10 @@
 use rondo_shards::{LinkStatus, NodeStatus, PeerStatus, Phase, ShardStatus};
 use serde_json::{Value, json};
 
+use crate::jobs::{JobKind, Jobs};
+
 /// The whole answer.
-pub(super) fn status_json(status: &NodeStatus) -> Value {
+pub(super) fn status_json(status: &NodeStatus, jobs: &Jobs) -> Value {
     json!({
         "name": status.name,
         "id": status.node.to_string(),
@@ -19,6 +21,8 @@ pub(super) fn status_json(status: &NodeStatus) -> Value {
         "cluster_id": format!("{:016x}", status.view.cluster_id),
         "epoch": status.view.epoch,
         "shards": status.shards.iter().map(shard_json).collect::<Vec<_>>(),
+        "last_backup": jobs.last_ended(JobKind::Backup),
+        "last_scrub": jobs.last_ended(JobKind::Scrub),
         "peers": status.peers.iter().map(peer_json).collect::<Vec<_>>(),
     })
 }

@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Refused = 3,
     /// A write may or may not have happened.
     Unknown = 4,
+    /// It is done, and damage was found.
+    Damaged = 5,
     /// A part of rondo failed.
     Failed = 70,
     /// The node stopped, but not all requests were answered within the drain limit.

@@ -1,12 +1,16 @@
 //! The command line: what `rondo` can be told, and which file does it.
 
+pub(crate) mod backup;
 pub(crate) mod batch;
 pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod data;
 pub(crate) mod exit;
+mod jobs;
 pub(crate) mod ping;
+mod restore;
+pub(crate) mod scrub;
 pub(crate) mod target;
 pub(crate) mod text;
 
@@ -27,7 +31,7 @@ pub(crate) struct CommandLine {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done · 1 not found · 2 bad usage or input · 3 refused, nothing happened · 4 unknown, \
-a write may have happened · 78 bad configuration or machine not fit · 75 stopped before all requests were answered";
+a write may have happened · 5 done, and damage was found · 78 bad configuration or machine not fit · 75 stopped before all requests were answered";
 
 const SERVE_HELP: &str = "Examples:
   rondo serve --data ./data
@@ -71,6 +75,11 @@ const RING_HELP: &str = "Example:
 const PING_HELP: &str = "Example:
   rondo ping --addr 127.0.0.1:7600,127.0.0.1:7610";
 
+const SCRUB_HELP: &str = "Example:
+  rondo scrub --admin 127.0.0.1:7602 --share 100
+
+Ends with 0 if everything is as it was written, with 5 if not: the damaged places are listed.";
+
 const COMPLETIONS_HELP: &str = "Example:
   rondo completions bash > ~/.local/share/bash-completion/completions/rondo";
 
@@ -104,6 +113,12 @@ enum Command {
     /// Measure the time to nodes and back
     #[command(after_help = PING_HELP)]
     Ping(ping::PingArguments),
+    /// Make, list, verify and restore backups
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    /// Have a running node check everything that it stores
+    #[command(after_help = SCRUB_HELP)]
+    Scrub(scrub::ScrubArguments),
     /// Check a configuration file
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -137,6 +152,8 @@ fn perform(command: Command) -> Outcome {
         Command::Status(arguments) => cluster::status(arguments),
         Command::Ring(arguments) => cluster::ring(arguments),
         Command::Ping(arguments) => ping::ping(arguments),
+        Command::Backup(command) => backup::run(command),
+        Command::Scrub(arguments) => scrub::scrub(&arguments),
         Command::Config(command) => config::run(command),
         Command::Completions(arguments) => completions::print(&arguments, &mut CommandLine::command()),
     }

@@ -58,6 +58,10 @@ pub(crate) struct ConfigFile {
     pub(crate) connections_max: Option<Spanned<i64>>,
     /// How long a stopping node waits for requests in flight.
     pub(crate) drain_seconds: Option<Spanned<i64>>,
+    /// Hours between two scheduled scrubs.
+    pub(crate) scrub_interval_hours: Option<Spanned<i64>>,
+    /// How much of the companions' time they take.
+    pub(crate) scrub_share_percent: Option<Spanned<i64>>,
     /// The log filter.
     pub(crate) log: Option<Spanned<String>>,
     /// `NAME=PEER_ADDR[@RACK]`, all nodes.

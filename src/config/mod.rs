@@ -20,6 +20,8 @@ use std::time::Duration;
 
 use rondo_shards::NodeConfig;
 
+use crate::jobs::ScrubSchedule;
+
 pub(crate) use file::LoadedFile;
 pub(crate) use flags::ServeFlags;
 pub(crate) use problem::Problems;
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) insecure_no_auth: bool,
     /// How long a stopping node waits for requests in flight.
     pub(crate) drain_limit: Duration,
+    /// The scrubs that nobody asks for.
+    pub(crate) scrub: ScrubSchedule,
     /// The log filter.
     pub(crate) log: String,
 }

@@ -42,6 +42,8 @@ impl Settings {
         line("disk-free-min-mib", Value::Integer((node.disk_free_min_bytes >> 20) as i64));
         line("connections-max", count(node.connections_max));
         line("drain-seconds", count(self.drain_limit.as_secs() as usize));
+        line("scrub-interval-hours", count((self.scrub.interval.as_secs() / 3600) as usize));
+        line("scrub-share-percent", count(usize::from(self.scrub.share_percent)));
         line("log", text(&self.log));
         let member =
             |entry: &rondo_shards::NodeEntry| text(&format!("{}={}@{}", entry.name, entry.peer_addr, entry.rack));

@@ -18,9 +18,11 @@ use super::keyspaces::resolve_keyspaces;
 use super::nodes::{check_name, parse_address};
 use super::problem::{Place, Problems};
 use super::sourced::{Bounds, Sourced};
+use crate::jobs::ScrubSchedule;
 use crate::limits::{
     ADMIN_PORT, CACHE_MIB, CLIENT_PORT, CONNECTIONS_MAX, DISK_FREE_MIN_MIB, DRAIN_SECONDS, FILTER_MIB, MEMTABLE_MIB,
-    PEER_PORT, STORE_CACHE_MIB, STORE_REWRITE_MIB, STORE_REWRITE_RATIO, VNODE_BITS,
+    PEER_PORT, SCRUB_INTERVAL_HOURS, SCRUB_SHARE_PERCENT, STORE_CACHE_MIB, STORE_REWRITE_MIB, STORE_REWRITE_RATIO,
+    VNODE_BITS,
 };
 
 /// The two sources of settings.
@@ -115,6 +117,7 @@ pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, machine: &M
     let drain =
         Sourced::pick("--drain-seconds", flags.drain_seconds.as_ref(), file, |file| file.config.drain_seconds.as_ref());
     let drain_limit = Duration::from_secs(DRAIN_SECONDS.check(drain.as_ref(), problems_ref) as u64);
+    let scrub = sources.scrub(problems_ref);
     let log = Sourced::pick("--log", flags.log.as_ref(), file, |file| file.config.log.as_ref());
     if let Some(log) = &log
         && let Err(error) = crate::logging::check(&log.value)
@@ -126,7 +129,7 @@ pub(crate) fn resolve(flags: &ServeFlags, file: Option<&LoadedFile>, machine: &M
         );
     }
     let log = log.map_or_else(|| "info".to_owned(), |log| log.value);
-    problems.none_or(|| Settings { node, admin_listen: admin.value, insecure_no_auth, drain_limit, log })
+    problems.none_or(|| Settings { node, admin_listen: admin.value, insecure_no_auth, drain_limit, scrub, log })
 }
 
 impl Sources<'_> {
@@ -209,6 +212,15 @@ impl Sources<'_> {
     fn vnode_bits(&self, problems: &mut Problems) -> VNodeBits {
         let bits = VNODE_BITS.check(self.number(|file| file.config.vnode_bits.as_ref()).as_ref(), problems);
         u8::try_from(bits).ok().and_then(VNodeBits::new).unwrap_or(VNodeBits::DEFAULT)
+    }
+
+    fn scrub(&self, problems: &mut Problems) -> ScrubSchedule {
+        let hours = self.number(|file| file.config.scrub_interval_hours.as_ref());
+        let share = self.number(|file| file.config.scrub_share_percent.as_ref());
+        ScrubSchedule {
+            interval: Duration::from_secs(3600 * SCRUB_INTERVAL_HOURS.check(hours.as_ref(), problems) as u64),
+            share_percent: SCRUB_SHARE_PERCENT.check(share.as_ref(), problems) as u8,
+        }
     }
 
     /// How many shards, and the cores they are pinned to.

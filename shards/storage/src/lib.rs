@@ -31,6 +31,7 @@ pub mod recovery;
 pub mod relayout;
 pub mod reopen;
 pub mod salvage;
+pub mod scrub;
 pub mod set_aside;
 pub mod shard_store;
 pub mod sorted_store;

@@ -68,6 +68,10 @@ pub const LSM_OPEN_FILES_MAX: usize = 256;
 /// Runs of tables in level 0 of an LSM store at which a flush waits for the compactor: each costs every read a look at a
 /// filter, and what waits here soon turns into `Busy`.
 pub const LSM_LEVEL_0_RUNS_MAX: usize = 20;
+/// Bytes of a store's files that one step of a scrub checks.
+pub const SCRUB_STEP_BYTES: u64 = 1024 * 1024;
+/// Longest segment that a scrub reads into memory, in bytes: what is longer was not written by us.
+pub const SCRUB_SEGMENT_BYTES_MAX: u64 = 4 * SEGMENT_BYTES;
 /// Entries of one page of a scan.
 pub const SCAN_ENTRIES_MAX: usize = 4096;
 

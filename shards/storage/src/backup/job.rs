@@ -12,7 +12,9 @@ use crate::limits::{
     BACKUP_LOSSES_MAX, BACKUP_OVERLAY_BYTES_MAX, BACKUP_PAGE_BYTES, BACKUP_PAGE_ENTRIES, BACKUP_RUNS_MAX,
 };
 use crate::record::Lsn;
-use crate::sorted_store::{PageLimits, SortedEntry, SortedStore, SortedStoreError, split_stored_key, stored_key};
+use crate::sorted_store::{
+    KeyGap, PageLimits, SortedEntry, SortedStore, SortedStoreError, split_stored_key, stored_key,
+};
 use crate::store_job::{JobMoment, JobStep, StoreJob};
 use bytes::Bytes;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -74,18 +76,7 @@ pub struct Copied {
     /// How many there are.
     pub unreadable_keys: u64,
     /// Ranges of stored keys that cannot be read.
-    pub gaps: Vec<LostRange>,
-}
-
-/// Stored keys that cannot be read.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LostRange {
-    /// The first, inclusive.
-    pub from: Vec<u8>,
-    /// The last, exclusive; `None`: to the end.
-    pub to: Option<Vec<u8>>,
-    /// Why.
-    pub what: String,
+    pub gaps: Vec<KeyGap>,
 }
 
 /// The job.
@@ -185,6 +176,7 @@ impl CopyJob {
             return Ok(());
         };
         let page = store.scan_keys(&from, u128::MAX, 1)?;
+        self.note_gaps(page.gaps);
         let Some(key) = page.keys.into_iter().next() else {
             self.search = page.next;
             return Ok(());
@@ -232,6 +224,7 @@ impl CopyJob {
         for key in page.unreadable {
             self.note_unreadable(key);
         }
+        self.note_gaps(page.gaps);
         scan.cursor = page.next;
         Ok(())
     }
@@ -241,6 +234,15 @@ impl CopyJob {
         scan.spill(&mut self.outbox);
         self.search = scan.last.checked_add(1).map(|token| stored_key(token, &[]));
         self.progress.done.store((scan.last >> 112) as u64, Ordering::Relaxed);
+    }
+
+    fn note_gaps(&mut self, gaps: Vec<KeyGap>) {
+        for gap in gaps {
+            let is_known = self.copied.gaps.contains(&gap);
+            if !is_known && self.copied.gaps.len() < BACKUP_LOSSES_MAX {
+                self.copied.gaps.push(gap);
+            }
+        }
     }
 
     fn note_unreadable(&mut self, key: Vec<u8>) {

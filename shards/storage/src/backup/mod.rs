@@ -20,7 +20,7 @@ mod writer;
 pub use chain::{Chain, ChainReader};
 pub use error::BackupError;
 pub use fill::{FillTarget, Filled, fill_shards};
-pub use job::{Copied, CopyJob, CopyWish, JobProgress, LostRange, Piece};
+pub use job::{Copied, CopyJob, CopyWish, JobProgress, Piece};
 pub use manifest::{BackupManifest, DataFile, Gap, KeyspaceRule, Run};
 pub use repository::{Listed, Listing, Partial, Repository, backup_id};
 pub use verify::{Verified, verify_backup};

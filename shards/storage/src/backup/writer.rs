@@ -6,8 +6,9 @@
 
 use super::error::BackupError;
 use super::format::{BLOCK_HEADER_BYTES, BlockPlace, FileHeader, HEADER_BYTES, seal_block};
-use super::job::{Copied, LostRange, Piece};
+use super::job::{Copied, Piece};
 use super::manifest::{DataFile, Gap, Run, data_file_name};
+use crate::sorted_store::KeyGap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -101,8 +102,7 @@ impl DataWriter {
     fn describe(self, name: String, facts: &FileFacts, copied: Copied) -> DataFile {
         let least = HEADER_BYTES as u64 + self.blocks * BLOCK_HEADER_BYTES as u64;
         assert!(least <= self.bytes, "{} bytes hold less than {} blocks", self.bytes, self.blocks);
-        let gap =
-            |gap: &LostRange| Gap { from: hex(&gap.from), to: gap.to.as_deref().map(hex), what: gap.what.clone() };
+        let gap = |gap: &KeyGap| Gap { from: hex(&gap.from), to: gap.to.as_deref().map(hex), what: gap.what.clone() };
         DataFile {
             name,
             shard: facts.shard,
