@@ -1,5 +1,5 @@
 //! Stores of every engine for the tests, and what they share.
-#![allow(dead_code, reason = "each test crate uses its part of it")]
+#![expect(dead_code, reason = "each test file uses its own part")]
 
 use bytes::Bytes;
 use rondo_storage::sorted_store::{LsmConfig, ScanEntry, SledConfig};
