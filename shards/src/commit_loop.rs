@@ -14,7 +14,9 @@ use std::sync::Arc;
 use rondo_protocol::Event;
 use rondo_protocol::now::Instant;
 use rondo_protocol::ticket::Lsn;
-use rondo_storage::{Batch, CompanionRequest, FrozenTable, Manifest, WalWriter, WriteFailure, finish_checkpoint};
+use rondo_storage::{
+    Batch, CompanionRequest, FrozenTable, Manifest, WalWriter, WriteFailure, finish_checkpoint, seal_log,
+};
 
 use crate::disk_health::Attempt;
 use crate::limits::STOP_TRIES_FOR;
@@ -69,10 +71,21 @@ pub(crate) async fn commit_loop(shard: SharedShard, mut log: Log) -> bool {
             let now = shard.with(|shard| shard.facts.clock.instant());
             let give_up_at = *give_up_at.get_or_insert(now + STOP_TRIES_FOR);
             if held.is_none() || now >= give_up_at {
-                return shard.with(|shard| shard.store.committed_lsn() == shard.store.last_lsn());
+                let is_durable = shard.with(|shard| shard.store.committed_lsn() == shard.store.last_lsn());
+                if is_durable {
+                    seal(&shard, &mut log).await;
+                }
+                return is_durable;
             }
         }
         bell.wait().await; // Rung by appends, and at a beat when something is to be tried again or the shard stops.
+    }
+}
+
+/// Says where the log ends. Without that word the next start is as after a crash, which loses nothing.
+async fn seal(shard: &SharedShard, log: &mut Log) {
+    if let Err(error) = seal_log(&log.writer, &mut log.manifest).await {
+        tracing::warn!(shard = shard.with(|shard| shard.index.0), %error, "the end of the log could not be noted");
     }
 }
 

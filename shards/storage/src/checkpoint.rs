@@ -10,6 +10,7 @@ use crate::disk::Disk;
 use crate::error::StorageError;
 use crate::limits::{CHECKPOINT_PIECE_BYTES, CHECKPOINT_PIECE_ENTRIES};
 use crate::manifest::Manifest;
+use crate::planted::{Planted, is_planted};
 use crate::record::Lsn;
 use crate::sorted_store::{SortedEntry, SortedStore, SortedStoreError};
 use crate::table::FrozenTable;
@@ -35,7 +36,7 @@ impl CheckpointJob {
     /// Writes the next piece, the last one being the flush; true when everything is durable in `store`.
     pub fn step(&mut self, store: &mut dyn SortedStore) -> Result<bool, SortedStoreError> {
         let is_applied = self.apply_piece(store, |_| ())?;
-        if is_applied {
+        if is_applied && !is_planted(Planted::DropLogEarly) {
             store.flush_durable(self.table.last_lsn())?;
         }
         Ok(is_applied)
@@ -87,15 +88,26 @@ pub async fn finish_checkpoint<D: Disk>(
     generation: u32,
 ) -> Result<(), StorageError> {
     let first_needed = table.last_lsn().next();
-    let next = Manifest {
+    let mut next = Manifest {
         upto: table.last_lsn(),
         hlc_bound: manifest.hlc_bound.max(table.hlc_bound()),
         first_segment: writer.first_segment_after(first_needed).unwrap_or(Lsn(0)),
         store: generation,
+        end: writer.last_lsn(),
+        is_sealed: false,
         ..manifest.clone()
     };
     next.write(writer.disk()).await?;
     *manifest = next;
     writer.remove_before(first_needed).await?;
+    Ok(())
+}
+
+/// The last word of a shard that is left cleanly, after its last batch: the manifest then says where the log ends, so that a
+/// log that has lost its end is not taken for one that was being written.
+pub async fn seal_log<D: Disk>(writer: &WalWriter<D>, manifest: &mut Manifest) -> Result<(), StorageError> {
+    let mut next = Manifest { end: writer.last_lsn(), is_sealed: true, ..manifest.clone() };
+    next.write(writer.disk()).await?;
+    *manifest = next;
     Ok(())
 }

@@ -38,10 +38,11 @@ pub mod sorted_store;
 pub mod stats;
 pub mod store_job;
 pub mod table;
+mod twin;
 pub mod wal;
 pub mod wounds;
 
-pub use checkpoint::{CheckpointJob, finish_checkpoint};
+pub use checkpoint::{CheckpointJob, finish_checkpoint, seal_log};
 pub use companion::{
     ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer, CompanionRequest, ReopenStore, ReopenedStore,
 };
@@ -67,5 +68,5 @@ pub use sorted_store::{
 pub use stats::StoreStats;
 pub use store_job::{JobMoment, JobStep, StoreJob};
 pub use table::FrozenTable;
-pub use wal::{Batch, WalPosition, WalWriter, WriteFailure};
+pub use wal::{Batch, SegmentId, WalPosition, WalWriter, WriteFailure};
 pub use wounds::{Wound, WoundCause, Wounds};

@@ -41,6 +41,14 @@ pub const CHECKPOINT_PIECE_ENTRIES: usize = 64;
 pub const CHECKPOINT_PIECE_BYTES: usize = 256 * 1024;
 /// Wounds that a shard tells apart; past it neighbours become one, so that their file stays below a megabyte.
 pub const WOUNDS_MAX: usize = 1024;
+/// Bytes of what a wound says in words; what is longer is cut.
+pub const WOUND_TEXT_BYTES_MAX: usize = 512;
+/// Largest file that is kept twice, in bytes: all wounds with all that they say.
+pub const TWIN_BYTES_MAX: usize = 1 << 20;
+/// Lost records that are told apart in one recovery; past it only their number is kept.
+pub const LOST_RECORDS_MAX: usize = 1 << 16;
+/// Record numbers that are left out where nobody knows how many records are gone: more than any log can hold.
+pub const LSN_GAP: u64 = 1 << 32;
 /// Names tried for a file that is set aside several times in one second.
 pub const SET_ASIDE_NAMES_MAX: u32 = 100;
 /// Size of the log's reserve, in bytes, unless the limits say otherwise: room for some ten thousand deletes on a full disk.
@@ -86,6 +94,7 @@ pub const RELAYOUT_FLUSH_BYTES: u64 = 64 << 20;
 /// Room that each new shard takes beside its objects, in bytes: manifest, empty store and some slack.
 pub const RELAYOUT_ROOM_BESIDE_BYTES: u64 = 4 << 20;
 
+const _: () = assert!(WOUNDS_MAX * (64 + WOUND_TEXT_BYTES_MAX) < TWIN_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX as u64 + (PAGE_BYTES as u64) < SEGMENT_BYTES / 4);
 
 /// The bounds of one shard's memory.

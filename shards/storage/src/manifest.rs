@@ -1,21 +1,24 @@
-//! What is checkpointed: one page that says from where the log still matters.
+//! What is checkpointed: one page, kept twice, that says from where the log still matters, and how far it went at least.
 //!
-//! Replaced as a whole: the new one is written and synced beside it, takes its name, and the directory is synced. Who reads
-//! it sees the old one or the new one.
+//! Replaced as a whole ([`crate::twin`]): who reads it sees the old one or the new one. Segments of the log are removed only
+//! when both files have the new one.
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::StorageError;
 use crate::limits::PAGE_BYTES;
+use crate::planted::{Planted, is_planted};
 use crate::record::Lsn;
+use crate::twin::{Choice, CopyFault, Twin};
 
-const PATH: &str = "manifest";
-const PATH_NEW: &str = "manifest.new";
+const TWIN: Twin = Twin { main: "manifest", copy: "manifest.copy" };
 const MAGIC: [u8; 8] = *b"RONDOMAN";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 const ENGINE_BYTES_MAX: usize = 32;
 /// Bytes that mean something; the rest of the page is zero.
-const MANIFEST_BYTES: usize = 96;
-const REMEDY: &str = "Restore the shard's directory from a backup, or remove it and let the replicas fill it again";
+const MANIFEST_BYTES: usize = 112;
+const FLAG_SEALED: u32 = 1;
+const FLAG_WOUNDED: u32 = 2;
+const REMEDY: &str = "Start the node: it rebuilds what can be rebuilt and says what is lost; or restore a backup";
 
 /// What a shard's directory says about itself: replaced atomically at each checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,82 +35,136 @@ pub struct Manifest {
     pub first_segment: Lsn,
     /// Which generation of the sorted store counts: see [`crate::store_dir`].
     pub store: u32,
-    /// Drawn when the shard's directory was made: record numbers of one lineage can be compared, others cannot.
+    /// Drawn when the shard's directory was made, and again when records were lost: record numbers of one lineage can be
+    /// compared, others cannot.
     pub lineage: u64,
+    /// Rises with each [`Manifest::write`].
+    pub sequence: u64,
+    /// The log was durable up to this record at least; if it ends before, it has lost its end.
+    pub end: Lsn,
+    /// The shard was left cleanly: `end` is its last record, until a segment behind it says otherwise.
+    pub is_sealed: bool,
+    /// There must be a file of wounds.
+    pub is_wounded: bool,
 }
 
 impl Manifest {
+    /// The manifest of a shard with nothing in its log, and all records up to `upto` in the first generation of its store.
+    pub fn new(shard: u16, engine: &str, lineage: u64, upto: Lsn) -> Manifest {
+        Manifest {
+            shard,
+            engine: engine.to_owned(),
+            upto,
+            hlc_bound: 0,
+            first_segment: Lsn(0),
+            store: 1,
+            lineage,
+            sequence: 0,
+            end: upto,
+            is_sealed: false,
+            is_wounded: false,
+        }
+    }
+
     /// Reads the manifest; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] if neither of its files is good, [`StorageError::Foreign`] if they are of another version.
     pub async fn read<D: Disk>(disk: &D) -> Result<Option<Manifest>, StorageError> {
-        if !disk.exists(PATH).await.map_err(StorageError::io("look for", PATH))? {
-            return Ok(None);
+        let choice = Manifest::read_copies(disk).await?;
+        match choice.bad.first() {
+            Some((path, what)) if choice.value.is_none() => {
+                Err(StorageError::Damaged { path: (*path).to_owned(), offset: 0, what: what.clone(), remedy: REMEDY })
+            }
+            Some(_) | None => Ok(choice.value),
         }
-        let file = disk.open(PATH).await.map_err(StorageError::io("open", PATH))?;
-        let page = file.read_at(0, PAGE_BYTES).await.map_err(StorageError::io("read", PATH))?;
-        file.close().await.map_err(StorageError::io("close", PATH))?;
-        Manifest::decode(&page).map(Some)
     }
 
-    /// Replaces the manifest durably. After an error the old one or the new one is in force.
-    pub async fn write<D: Disk>(&self, disk: &D) -> Result<(), StorageError> {
-        // One may have been left behind half written.
-        if disk.exists(PATH_NEW).await.map_err(StorageError::io("look for", PATH_NEW))? {
-            disk.remove(PATH_NEW).await.map_err(StorageError::io("remove", PATH_NEW))?;
-        }
-        let mut page = disk.buffer(PAGE_BYTES);
-        self.encode(&mut page);
-        let file = disk.create(PATH_NEW).await.map_err(StorageError::io("create", PATH_NEW))?;
-        file.write_at(page, 0).await.map_err(StorageError::io("write", PATH_NEW))?;
-        file.sync_data().await.map_err(StorageError::io("sync", PATH_NEW))?;
-        file.close().await.map_err(StorageError::io("close", PATH_NEW))?;
-        disk.rename(PATH_NEW, PATH).await.map_err(StorageError::io("replace", PATH))?;
-        disk.sync_dir("").await.map_err(StorageError::io("sync the directory of", PATH))
+    /// Reads both files, and says what is wrong with them.
+    pub(crate) async fn read_copies<D: Disk>(disk: &D) -> Result<Choice<Manifest>, StorageError> {
+        let copies = TWIN.read(disk, decode).await?;
+        TWIN.choose(copies, VERSION)
     }
 
-    fn encode(&self, page: &mut [u8]) {
+    /// Replaces the manifest durably, both files. After an error the old one or the new one is in force.
+    pub async fn write<D: Disk>(&mut self, disk: &D) -> Result<(), StorageError> {
+        self.sequence += 1;
+        if is_planted(Planted::TornManifestAccepted) {
+            return self.write_in_place(disk).await;
+        }
+        TWIN.write(disk, &self.encode()).await
+    }
+
+    /// The planted bug: nothing is synced, and the old one is gone when the new one is half there.
+    async fn write_in_place<D: Disk>(&self, disk: &D) -> Result<(), StorageError> {
+        for path in [TWIN.main, TWIN.copy] {
+            let file = match disk.open(path).await {
+                Ok(file) => file,
+                Err(_) => disk.create(path).await.map_err(StorageError::io("create", path))?,
+            };
+            let mut page = disk.buffer(PAGE_BYTES);
+            page.fill(0);
+            page[..MANIFEST_BYTES].copy_from_slice(&self.encode());
+            file.write_at(page, 0).await.map_err(StorageError::io("write", path))?;
+        }
+        Ok(())
+    }
+
+    fn encode(&self) -> [u8; MANIFEST_BYTES] {
         assert!(self.engine.len() <= ENGINE_BYTES_MAX, "an engine called {}", self.engine);
-        page.fill(0);
-        page[0..8].copy_from_slice(&MAGIC);
-        page[8..10].copy_from_slice(&VERSION.to_le_bytes());
-        page[10..12].copy_from_slice(&self.shard.to_le_bytes());
-        page[12..16].copy_from_slice(&(self.engine.len() as u32).to_le_bytes());
-        page[16..24].copy_from_slice(&self.upto.0.to_le_bytes());
-        page[24..32].copy_from_slice(&self.hlc_bound.to_le_bytes());
-        page[32..40].copy_from_slice(&self.first_segment.0.to_le_bytes());
-        page[40..40 + self.engine.len()].copy_from_slice(self.engine.as_bytes());
-        page[72..76].copy_from_slice(&self.store.to_le_bytes());
-        page[80..88].copy_from_slice(&self.lineage.to_le_bytes());
-        let crc = crc32c::crc32c(&page[..MANIFEST_BYTES - 4]);
-        page[MANIFEST_BYTES - 4..MANIFEST_BYTES].copy_from_slice(&crc.to_le_bytes());
+        let mut bytes = [0; MANIFEST_BYTES];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[10..12].copy_from_slice(&self.shard.to_le_bytes());
+        bytes[12..16].copy_from_slice(&(self.engine.len() as u32).to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.upto.0.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.hlc_bound.to_le_bytes());
+        bytes[32..40].copy_from_slice(&self.first_segment.0.to_le_bytes());
+        bytes[40..40 + self.engine.len()].copy_from_slice(self.engine.as_bytes());
+        bytes[72..76].copy_from_slice(&self.store.to_le_bytes());
+        let flags = u32::from(self.is_sealed) * FLAG_SEALED + u32::from(self.is_wounded) * FLAG_WOUNDED;
+        bytes[76..80].copy_from_slice(&flags.to_le_bytes());
+        bytes[80..88].copy_from_slice(&self.lineage.to_le_bytes());
+        bytes[88..96].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes[96..104].copy_from_slice(&self.end.0.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes[..MANIFEST_BYTES - 4]);
+        bytes[MANIFEST_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+        bytes
     }
+}
 
-    fn decode(page: &[u8]) -> Result<Manifest, StorageError> {
-        let damaged = |what: String| StorageError::Damaged { path: PATH.to_owned(), offset: 0, what, remedy: REMEDY };
-        let Some(bytes) = page.get(..MANIFEST_BYTES) else {
-            return Err(damaged(format!("{} bytes, expected at least {MANIFEST_BYTES}", page.len())));
-        };
-        let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-        let u16_at = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"));
-        let (found, expected) = (crc32c::crc32c(&bytes[..MANIFEST_BYTES - 4]), u32_at(MANIFEST_BYTES - 4));
-        if bytes[0..8] != MAGIC || found != expected {
-            return Err(damaged(format!("checksum {found:08x}, expected {expected:08x}")));
-        }
-        let version = u16_at(8);
-        if version != VERSION {
-            let what =
-                format!("format version {version}, this program knows {VERSION}; start the version that wrote it");
-            return Err(StorageError::Foreign { path: PATH.to_owned(), what });
-        }
-        let engine = bytes[40..40 + ENGINE_BYTES_MAX].get(..u32_at(12) as usize).unwrap_or_default();
-        Ok(Manifest {
-            shard: u16_at(10),
-            engine: String::from_utf8_lossy(engine).into_owned(),
-            upto: Lsn(u64_at(16)),
-            hlc_bound: u64_at(24),
-            first_segment: Lsn(u64_at(32)),
-            store: u32_at(72),
-            lineage: u64_at(80),
-        })
+fn decode(page: &[u8]) -> Result<(u64, Manifest), CopyFault> {
+    let Some(bytes) = page.get(..MANIFEST_BYTES) else {
+        return Err(CopyFault::Bad(format!("{} bytes, expected at least {MANIFEST_BYTES}", page.len())));
+    };
+    let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+    let u16_at = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"));
+    let is_checked = !is_planted(Planted::TornManifestAccepted);
+    if bytes[0..8] != MAGIC && is_checked {
+        return Err(CopyFault::Bad("it does not begin with RONDOMAN".to_owned()));
     }
+    let version = u16_at(8);
+    if version != VERSION && is_checked {
+        return Err(CopyFault::Version(version));
+    }
+    let (found, expected) = (crc32c::crc32c(&bytes[..MANIFEST_BYTES - 4]), u32_at(MANIFEST_BYTES - 4));
+    if found != expected && is_checked {
+        return Err(CopyFault::Bad(format!("checksum {found:08x}, expected {expected:08x}")));
+    }
+    let engine = bytes[40..40 + ENGINE_BYTES_MAX].get(..u32_at(12) as usize).unwrap_or_default();
+    let manifest = Manifest {
+        shard: u16_at(10),
+        engine: String::from_utf8_lossy(engine).into_owned(),
+        upto: Lsn(u64_at(16)),
+        hlc_bound: u64_at(24),
+        first_segment: Lsn(u64_at(32)),
+        store: u32_at(72),
+        lineage: u64_at(80),
+        sequence: u64_at(88),
+        end: Lsn(u64_at(96)),
+        is_sealed: u32_at(76) & FLAG_SEALED != 0,
+        is_wounded: u32_at(76) & FLAG_WOUNDED != 0,
+    };
+    Ok((manifest.sequence, manifest))
 }

@@ -8,6 +8,16 @@ pub enum Planted {
     TornTailAccepted,
     /// The log says a batch is durable without having synced it.
     SkipSync,
+    /// A segment's name is not made durable.
+    SkipDirSync,
+    /// Reading the log back looks at no checksum.
+    SkipCrc,
+    /// A checkpoint is said to be durable before the sorted store has it, and the log goes.
+    DropLogEarly,
+    /// The manifest is written in place and without a sync, and whatever is found in its place is believed.
+    TornManifestAccepted,
+    /// A sync that failed is tried again, and believed if it then succeeds.
+    RetryFailedSync,
 }
 
 #[cfg(feature = "planted")]

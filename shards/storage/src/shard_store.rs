@@ -161,6 +161,13 @@ impl ShardStore {
         self.committed = lsn;
     }
 
+    /// The records up to `lsn` are lost: their numbers are not given again. Recovery's gap.
+    pub(crate) fn skip_lost(&mut self, lsn: Lsn) {
+        assert!(self.last_lsn <= lsn, "{lsn} is lost, but {} is there", self.last_lsn);
+        self.last_lsn = lsn;
+        self.committed = lsn;
+    }
+
     fn remember(&mut self, lsn: Lsn, record: LogRecord<'_>) -> PendingRecord {
         assert_eq!(lsn, self.last_lsn.next(), "records are appended in order");
         self.last_lsn = lsn;
@@ -203,12 +210,10 @@ impl ShardStore {
             self.stats.cache_hits_total += 1;
             return known.map_or(Lookup::Absent, |object| Lookup::Hit { object, lsn: Lsn(0) });
         }
-        if self.sorted_is_empty {
+        let is_denied = self.filter.as_ref().is_some_and(|filter| !filter.contains(token));
+        if self.sorted_is_empty || is_denied {
+            self.stats.filter_denied_total += u64::from(is_denied && !self.sorted_is_empty);
             return if self.wounds.hides(token, Lsn(0)) { Lookup::Unreadable } else { Lookup::Absent };
-        }
-        if self.filter.as_ref().is_some_and(|filter| !filter.contains(token)) {
-            self.stats.filter_denied_total += 1;
-            return Lookup::Absent;
         }
         self.stats.cold_total += 1;
         Lookup::Cold
@@ -363,14 +368,16 @@ impl ShardStore {
 
     /// Recovery's way out of a log larger than memory: gives away the active table, to be put into the sorted store at once.
     pub(crate) fn spill_if_full(&mut self) -> Option<FrozenTable> {
-        if self.active.bytes() < self.limits.memtable_bytes_max {
-            return None;
-        }
+        (self.limits.memtable_bytes_max <= self.active.bytes()).then(|| self.spill())
+    }
+
+    /// The same, however full it is.
+    pub(crate) fn spill(&mut self) -> FrozenTable {
         let table = core::mem::take(&mut self.active);
         self.frozen_upto = self.last_lsn;
         self.log_bytes = 0;
         self.sorted_is_empty = false;
-        Some(FrozenTable { table, last_lsn: self.last_lsn, hlc_bound: self.hlc_bound })
+        FrozenTable { table, last_lsn: self.last_lsn, hlc_bound: self.hlc_bound }
     }
 
     /// The last record appended.

@@ -4,8 +4,12 @@
 //! Such a key is answered "unreadable", never "absent" and never with what it held before; what was written later is
 //! answered as usual. A wound stays, over restarts, until the keys have been given back or an operator accepts the loss.
 
-use crate::limits::WOUNDS_MAX;
+use crate::disk::Disk;
+use crate::error::StorageError;
+use crate::limits::{WOUND_TEXT_BYTES_MAX, WOUNDS_MAX};
+use crate::manifest::Manifest;
 use crate::record::Lsn;
+use crate::twin::{Choice, CopyFault, Twin};
 use core::fmt;
 
 /// What was damaged.
@@ -105,8 +109,13 @@ pub struct Wounds {
 impl Wounds {
     /// Adds a wound. Past [`WOUNDS_MAX`] the two neighbours that lie closest become one, which covers both and what is between.
     pub fn add(&mut self, wound: Wound) {
-        if self.wounds.contains(&wound) {
-            return; // Found again by a recovery that was interrupted.
+        // The same is found again by a recovery that was interrupted.
+        let is_same = |known: &Wound| {
+            let of = |wound: &Wound| (wound.from, wound.to, wound.upto, wound.keys, wound.cause);
+            of(known) == of(&wound) && known.what == wound.what
+        };
+        if self.wounds.iter().any(is_same) {
+            return;
         }
         let place = self.wounds.partition_point(|known| known.from <= wound.from);
         self.wounds.insert(place, wound);
@@ -159,6 +168,131 @@ impl Wounds {
     pub fn clear(&mut self) {
         *self = Wounds::default();
     }
+}
+
+/// The files of the wounds.
+const TWIN: Twin = Twin { main: "wounds", copy: "wounds.copy" };
+const MAGIC: [u8; 8] = *b"RONDOWND";
+const VERSION: u16 = 1;
+const HEADER_BYTES: usize = 32;
+const WOUND_BYTES: usize = 64;
+/// Stands for "how many is not known".
+const KEYS_UNKNOWN: u64 = u64::MAX;
+
+impl Wounds {
+    /// Reads the wounds of the shard in `disk`; none if there is no file.
+    ///
+    /// # Errors
+    /// [`StorageError::Damaged`] if neither file is good, [`StorageError::Foreign`] if they are of another version.
+    pub async fn read<D: Disk>(disk: &D) -> Result<Wounds, StorageError> {
+        let choice = Wounds::read_copies(disk).await?;
+        match (choice.value, choice.bad.first()) {
+            (Some((wounds, _)), _) => Ok(wounds),
+            (None, None) => Ok(Wounds::default()),
+            (None, Some((path, what))) => Err(StorageError::Damaged {
+                path: (*path).to_owned(),
+                offset: 0,
+                what: what.clone(),
+                remedy: "Start the node: it then takes everything for lost that it cannot vouch for",
+            }),
+        }
+    }
+
+    /// Reads both files, and says what is wrong with them.
+    pub(crate) async fn read_copies<D: Disk>(disk: &D) -> Result<Choice<(Wounds, u64)>, StorageError> {
+        TWIN.choose(TWIN.read(disk, decode).await?, VERSION)
+    }
+
+    /// Replaces the files durably; `sequence` is larger than that of what they held.
+    pub(crate) async fn write<D: Disk>(&self, disk: &D, sequence: u64) -> Result<(), StorageError> {
+        TWIN.write(disk, &self.encode(sequence)).await
+    }
+
+    /// Accepts the losses of a stopped shard: its keys are answered again, with what is there. Gives what was forgotten.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`] and [`Wounds::read`]; after an error some or all of it may be accepted already.
+    pub async fn accept<D: Disk>(disk: &D) -> Result<Wounds, StorageError> {
+        let choice = Wounds::read_copies(disk).await?;
+        let (wounds, sequence) = choice.value.unwrap_or_default();
+        if wounds.is_empty() && choice.bad.is_empty() {
+            return Ok(wounds);
+        }
+        Wounds::default().write(disk, sequence + 1).await?;
+        if let Some(mut manifest) = Manifest::read(disk).await? {
+            manifest.is_wounded = false;
+            manifest.write(disk).await?;
+        }
+        Ok(wounds)
+    }
+
+    fn encode(&self, sequence: u64) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER_BYTES];
+        bytes[0..8].copy_from_slice(&MAGIC);
+        bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[16..24].copy_from_slice(&sequence.to_le_bytes());
+        bytes[24..28].copy_from_slice(&(self.wounds.len() as u32).to_le_bytes());
+        for wound in &self.wounds {
+            bytes.extend_from_slice(&wound.from.to_le_bytes());
+            bytes.extend_from_slice(&wound.to.to_le_bytes());
+            bytes.extend_from_slice(&wound.upto.0.to_le_bytes());
+            bytes.extend_from_slice(&wound.keys.unwrap_or(KEYS_UNKNOWN).to_le_bytes());
+            bytes.extend_from_slice(&wound.found_at_unix.to_le_bytes());
+            let cause = WoundCause::ALL.iter().position(|cause| *cause == wound.cause).expect("ALL has all of them");
+            let what = &wound.what.as_bytes()[..wound.what.floor_char_boundary(WOUND_TEXT_BYTES_MAX)];
+            bytes.extend_from_slice(&(cause as u32 + 1).to_le_bytes());
+            bytes.extend_from_slice(&(what.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(what);
+        }
+        let length = bytes.len() as u32;
+        bytes[12..16].copy_from_slice(&length.to_le_bytes());
+        let crc = crc32c::crc32c(&bytes);
+        bytes[28..32].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+}
+
+fn decode(file: &[u8]) -> Result<(u64, (Wounds, u64)), CopyFault> {
+    let bad = |what: String| CopyFault::Bad(what);
+    let Some(header) = file.get(..HEADER_BYTES).filter(|header| header[0..8] == MAGIC) else {
+        return Err(bad("it does not begin with RONDOWND".to_owned()));
+    };
+    let u32_at = |bytes: &[u8], at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
+    let u64_at = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let u128_at = |bytes: &[u8], at: usize| u128::from_le_bytes(bytes[at..at + 16].try_into().expect("sixteen bytes"));
+    let version = u16::from_le_bytes(header[8..10].try_into().expect("two bytes"));
+    if version != VERSION {
+        return Err(CopyFault::Version(version));
+    }
+    let (length, sequence, expected) = (u32_at(header, 12) as usize, u64_at(header, 16), u32_at(header, 28));
+    let Some(body) = file.get(HEADER_BYTES..length) else {
+        return Err(bad(format!("{} bytes, expected {length}", file.len())));
+    };
+    let found = crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(&header[..28]), &[0; 4]), body);
+    if found != expected {
+        return Err(bad(format!("checksum {found:08x}, expected {expected:08x}")));
+    }
+    let (mut wounds, mut rest) = (Wounds::default(), body);
+    for _ in 0..u32_at(header, 24) {
+        let Some((head, after)) = rest.split_at_checked(WOUND_BYTES) else {
+            return Err(bad("a wound goes past the end".to_owned()));
+        };
+        let cause = (u32_at(head, 56) as usize).checked_sub(1).and_then(|place| WoundCause::ALL.get(place));
+        let Some((&cause, (what, after))) = cause.zip(after.split_at_checked(u32_at(head, 60) as usize)) else {
+            return Err(bad("a wound of an unknown cause, or one that goes past the end".to_owned()));
+        };
+        rest = after;
+        wounds.add(Wound {
+            from: u128_at(head, 0),
+            to: u128_at(head, 16),
+            upto: Lsn(u64_at(head, 32)),
+            keys: Some(u64_at(head, 40)).filter(|keys| *keys != KEYS_UNKNOWN),
+            found_at_unix: u64_at(head, 48),
+            cause,
+            what: String::from_utf8_lossy(what).into_owned(),
+        });
+    }
+    Ok((sequence, (wounds, sequence)))
 }
 
 #[cfg(test)]

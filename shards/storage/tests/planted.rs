@@ -12,7 +12,7 @@ fn a_torn_tail_accepted_brings_back_what_was_never_written_like_that() {
     let (disk, mut sorted) = (CrashDisk::default(), MemorySortedStore::new());
     let mut shard = Shard::open(&disk, &mut sorted, small_options()).expect("fresh");
     shard.put(1, vec![1; 600]).expect("written");
-    disk.spoil("wal/0000000000000001.log", |bytes| bytes[4096 + 200] ^= 1);
+    disk.spoil("wal/0000000000000001.log", |bytes| bytes[2 * 4096 + 200] ^= 1);
     plant(Some(Planted::TornTailAccepted));
     let outcome = Shard::open(&disk.copy(), &mut sorted, small_options());
     plant(None);

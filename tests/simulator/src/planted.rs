@@ -84,7 +84,8 @@ impl Bug {
         profile.workload.pause = MILLI * 15;
         profile.step_gap = MILLI * 300;
         match self {
-            Bug::Protocol(ProtocolBug::AckBeforeDurable) | Bug::Storage(StorageBug::SkipSync) => {
+            Bug::Protocol(ProtocolBug::AckBeforeDurable)
+            | Bug::Storage(StorageBug::SkipSync | StorageBug::SkipDirSync | StorageBug::RetryFailedSync) => {
                 profile.steps = StepWeights { crash_all: 1, ..StepWeights::default() };
                 profile.disk.latency = (MILLI, MILLI * 8);
                 profile.disk.kept = Permille(0);
@@ -121,7 +122,13 @@ impl Bug {
                 profile.workload.timeout = MILLI * 150;
                 profile.workload.pause = MILLI * 2;
             }
-            Bug::Storage(StorageBug::TornTailAccepted) => {
+            Bug::Storage(StorageBug::DropLogEarly | StorageBug::TornManifestAccepted) => {
+                profile.steps = StepWeights { crash_all: 1, ..StepWeights::default() };
+                profile.disk.latency = (MILLI, MILLI * 8);
+                profile.disk.kept = Permille(0);
+                profile.workload.value_bytes_max = 4000;
+            }
+            Bug::Storage(StorageBug::TornTailAccepted | StorageBug::SkipCrc) => {
                 profile.steps = StepWeights { crash: 3, crash_all: 1, ..StepWeights::default() };
                 profile.disk.kept = Permille(500);
                 profile.disk.garbled = Permille(700);

@@ -113,14 +113,10 @@ impl Filling {
         self.apply()?;
         self.store.flush_durable(self.last)?;
         let disk = StdDisk::open(&self.path).map_err(StorageError::io("open", &self.path.display().to_string()))?;
-        let manifest = Manifest {
-            shard,
-            engine: target.store.engine.name().to_owned(),
-            upto: self.last,
+        let lineage = target.lineage ^ u64::from(shard);
+        let mut manifest = Manifest {
             hlc_bound: target.hlc_bound,
-            first_segment: Lsn(0),
-            store: 1,
-            lineage: target.lineage ^ u64::from(shard),
+            ..Manifest::new(shard, target.store.engine.name(), lineage, self.last)
         };
         run_ready(manifest.write(&disk))
     }

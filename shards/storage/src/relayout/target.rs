@@ -117,7 +117,11 @@ impl Target {
         self.sorted.flush_durable(upto)?;
         drop(self.sorted);
         let disk = StdDisk::open(&self.path).map_err(StorageError::io("open", &self.path.display().to_string()))?;
-        let manifest = Manifest { upto, hlc_bound: self.hlc_bound, ..self.manifest };
+        let is_wounded = !self.wounds.is_empty();
+        if is_wounded {
+            run_ready(self.wounds.write(&disk, 1))?;
+        }
+        let mut manifest = Manifest { upto, end: upto, hlc_bound: self.hlc_bound, is_wounded, ..self.manifest };
         run_ready(manifest.write(&disk))
     }
 }

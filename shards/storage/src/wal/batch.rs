@@ -3,7 +3,7 @@
 //! A batch holds the objects themselves, shared with the memtable; their bytes are copied once, into the disk's own
 //! buffer, when the batch is written.
 
-use super::format::{self, BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
+use super::format::{self, BATCH_HEADER_BYTES, RECORD_HEAD_BYTES};
 use crate::limits::PAGE_BYTES;
 use crate::record::Lsn;
 use bytes::Bytes;
@@ -17,13 +17,17 @@ pub(crate) enum PendingRecord {
 }
 
 impl PendingRecord {
+    /// Its key and what follows it.
+    pub(crate) fn body_bytes(&self) -> usize {
+        match self {
+            PendingRecord::Object { routed, object, .. } => routed.len() + object.len(),
+            PendingRecord::HlcBound(_) => size_of::<u64>(),
+        }
+    }
+
     /// What the record takes in a batch.
     pub(crate) fn encoded_bytes(&self) -> usize {
-        RECORD_HEADER_BYTES
-            + match self {
-                PendingRecord::Object { routed, object, .. } => routed.len() + object.len(),
-                PendingRecord::HlcBound(_) => size_of::<u64>(),
-            }
+        RECORD_HEAD_BYTES + self.body_bytes()
     }
 }
 
@@ -69,17 +73,19 @@ impl Batch {
         (BATCH_HEADER_BYTES + self.payload_bytes).next_multiple_of(PAGE_BYTES)
     }
 
-    /// Writes header, records and padding into `out`, which is [`Batch::encoded_bytes`] long.
+    /// Writes header, directory, bodies and padding into `out`, which is [`Batch::encoded_bytes`] long.
     pub(crate) fn encode(&self, salt: u64, out: &mut [u8]) {
         assert_eq!(out.len(), self.encoded_bytes(), "the buffer fits the batch");
         let (used, padding) = out.split_at_mut(BATCH_HEADER_BYTES + self.payload_bytes);
-        let mut rest = &mut used[BATCH_HEADER_BYTES..];
-        for record in &self.records {
-            let (place, after) = rest.split_at_mut(record.encoded_bytes());
-            format::encode_record(record, place);
-            rest = after;
+        let (head, bodies) = used.split_at_mut(BATCH_HEADER_BYTES + RECORD_HEAD_BYTES * self.records.len());
+        let body_bytes = bodies.len();
+        let (mut lsn, mut rest) = (self.first_lsn, bodies);
+        for (record, place) in self.records.iter().zip(head[BATCH_HEADER_BYTES..].chunks_exact_mut(RECORD_HEAD_BYTES)) {
+            let (body, after) = rest.split_at_mut(record.body_bytes());
+            format::encode_record(record, salt, lsn, place, body);
+            (lsn, rest) = (lsn.next(), after);
         }
         padding.fill(0);
-        format::seal_batch(salt, self.first_lsn, self.records.len(), used);
+        format::seal_batch(salt, self.first_lsn, self.records.len(), body_bytes, head);
     }
 }

@@ -1,17 +1,19 @@
 //! The log: what was acknowledged, in order.
 //!
-//! Segments `wal/<first lsn in hex>.log`, each a header page and then batches, each batch on a page boundary and synced
-//! before the next is written. So whatever is torn can only be the last batch, and a bad batch before a good one is damage.
-//! `format` knows the bytes, `segment` reads them back, `writer` writes them.
+//! Segments, each two header pages and then batches, each batch on a page boundary and synced before the next is written.
+//! So whatever is torn can only be the last batch, and a bad batch before a good one is damage. `format` knows the bytes,
+//! `segment` reads them back, `writer` writes them, `reserve` keeps room for a full disk.
 
 mod batch;
 mod format;
+mod reserve;
 mod segment;
 mod writer;
 
 pub use batch::Batch;
 pub(crate) use batch::PendingRecord;
-pub(crate) use format::{HeaderFault, SegmentHeader};
+pub(crate) use format::{DATA_AT, HeaderFault, RecordHead, SEGMENT_VERSION, SegmentHeader};
+pub(crate) use reserve::{create_anew, make_reserve};
 pub use segment::{ReplayFault, check_segment, segment_around};
 pub(crate) use segment::{SegmentEnd, SegmentReader};
 pub use writer::{WalPosition, WalWriter, WriteFailure};
@@ -20,15 +22,39 @@ use crate::record::Lsn;
 
 /// The directory of the log, relative to the shard's.
 pub const WAL_DIR: &str = "wal";
+/// A segment that is being made; it gets its name when its header is durable.
+pub(crate) const NEW_PATH: &str = "wal/new";
+/// The reserve: a segment set aside for a full disk.
+pub const RESERVE_PATH: &str = "wal/reserve";
 
-/// The path of the segment that begins with `first`.
-pub fn segment_path(first: Lsn) -> String {
-    format!("{WAL_DIR}/{:016x}.log", first.0)
+/// A segment's name: its first record, and which try it was to begin a segment with that record. A later try takes the
+/// place of an earlier one, of which nothing was ever acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SegmentId {
+    /// Its first record.
+    pub first: Lsn,
+    /// 0 for the first try.
+    pub attempt: u16,
 }
 
-/// The first record of the segment called `name` (without directory); `None` if it is no segment's name.
-pub fn segment_first(name: &str) -> Option<Lsn> {
-    let digits = name.strip_suffix(".log").filter(|digits| digits.len() == 16)?;
-    let is_canonical = digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-    is_canonical.then(|| u64::from_str_radix(digits, 16).ok().map(Lsn))?
+impl SegmentId {
+    /// The path of the segment, relative to the shard's directory.
+    pub fn path(self) -> String {
+        let SegmentId { first, attempt } = self;
+        match attempt {
+            0 => format!("{WAL_DIR}/{:016x}.log", first.0),
+            _ => format!("{WAL_DIR}/{:016x}-{attempt:04x}.log", first.0),
+        }
+    }
+
+    /// The segment called `name` (without directory); `None` if it is no segment's name.
+    pub fn parse(name: &str) -> Option<SegmentId> {
+        let stem = name.strip_suffix(".log")?;
+        let (first, attempt) = stem.split_once('-').unwrap_or((stem, "0000"));
+        let id = SegmentId {
+            first: Lsn(u64::from_str_radix(first, 16).ok()?),
+            attempt: u16::from_str_radix(attempt, 16).ok()?,
+        };
+        id.path().strip_prefix(WAL_DIR)?.strip_prefix('/').is_some_and(|canonical| canonical == name).then_some(id)
+    }
 }

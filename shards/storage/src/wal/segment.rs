@@ -6,8 +6,7 @@
 //!
 //! Pure: works on bytes in memory. Whether an end is a good end is recovery's judgement, which knows the next segment.
 
-use super::format::{BatchHeader, HeaderFault, SegmentHeader, decode_record};
-use crate::error::StorageError;
+use super::format::{self, BATCH_HEADER_BYTES, BatchHeader, DATA_AT, HeaderFault, RECORD_HEAD_BYTES, SegmentHeader};
 use crate::limits::PAGE_BYTES;
 use crate::planted::{Planted, is_planted};
 use crate::record::{LogRecord, Lsn};
@@ -34,9 +33,9 @@ pub(crate) struct SegmentReader<'a> {
 }
 
 impl<'a> SegmentReader<'a> {
-    /// Starts behind the header page of `bytes`.
+    /// Starts behind the header pages of `bytes`.
     pub(crate) fn new(bytes: &'a [u8], header: &SegmentHeader) -> SegmentReader<'a> {
-        let offset = PAGE_BYTES.min(bytes.len());
+        let offset = DATA_AT.min(bytes.len());
         SegmentReader { bytes, salt: header.salt, offset, next_lsn: header.first_lsn, fault: None }
     }
 
@@ -46,92 +45,91 @@ impl<'a> SegmentReader<'a> {
     }
 
     /// The byte behind the last good batch.
-    pub(crate) fn offset(&self) -> u64 {
-        self.offset as u64
+    pub(crate) fn offset(&self) -> usize {
+        self.offset
     }
 
-    /// Hands the records of the next batch to `visit`, all or none; false at the end of the good ones.
-    pub(crate) fn next_batch(
-        &mut self,
-        visit: &mut dyn FnMut(Lsn, LogRecord<'a>) -> Result<(), StorageError>,
-    ) -> Result<bool, StorageError> {
+    /// The mark of the segment's checksums.
+    pub(crate) fn salt(&self) -> u64 {
+        self.salt
+    }
+
+    /// The records of the next batch, all or none; `None` at the end of the good ones.
+    pub(crate) fn next_batch(&mut self) -> Option<Vec<(Lsn, LogRecord<'a>)>> {
         let rest = &self.bytes[self.offset..];
-        let mut records = match self.read_batch(rest) {
-            Ok(records) => records,
+        match self.read_batch(rest) {
+            Ok(records) => Some(records),
             Err(what) => {
                 self.fault = Some(what);
-                return self.accept_torn(rest, visit);
+                self.accept_torn(rest)
             }
-        };
-        for record in records.drain(..) {
-            visit(self.next_lsn, record)?;
-            self.next_lsn = self.next_lsn.next();
         }
-        Ok(true)
     }
 
-    fn read_batch(&mut self, rest: &'a [u8]) -> Result<Vec<LogRecord<'a>>, String> {
+    fn read_batch(&mut self, rest: &'a [u8]) -> Result<Vec<(Lsn, LogRecord<'a>)>, String> {
+        let is_checked = !is_planted(Planted::SkipCrc);
         let header = BatchHeader::decode(rest)?;
-        header.check(self.salt, rest)?;
+        if is_checked {
+            header.check(self.salt, rest)?;
+        }
         if header.first_lsn != self.next_lsn {
             return Err(format!("a batch from {}, expected {}", header.first_lsn, self.next_lsn));
         }
-        let mut payload = &rest[super::format::BATCH_HEADER_BYTES..header.used_bytes()];
-        let mut records = Vec::new();
-        for _ in 0..header.records {
-            records.push(decode_record(&mut payload)?);
-        }
-        if !payload.is_empty() {
-            return Err(format!("{} bytes behind the last record of a batch", payload.len()));
-        }
+        let records = header.records(self.salt, rest, is_checked).map(|(lsn, _, record)| match record {
+            Ok(record) => Ok((lsn, record)),
+            Err(what) => Err(format!("{lsn}: {what}")),
+        });
+        let records = records.collect::<Result<Vec<_>, String>>()?;
         self.offset = (self.offset + header.used_bytes()).next_multiple_of(PAGE_BYTES).min(self.bytes.len());
+        self.next_lsn = header.next_lsn();
         Ok(records)
     }
 
-    /// The planted bug: takes what happens to parse at the torn end.
-    fn accept_torn(
-        &mut self,
-        rest: &'a [u8],
-        visit: &mut dyn FnMut(Lsn, LogRecord<'a>) -> Result<(), StorageError>,
-    ) -> Result<bool, StorageError> {
+    /// The planted bug: takes what happens to parse at the torn end, once.
+    fn accept_torn(&mut self, rest: &'a [u8]) -> Option<Vec<(Lsn, LogRecord<'a>)>> {
         if !is_planted(Planted::TornTailAccepted) {
-            return Ok(false);
+            return None;
         }
-        let Some(header) = BatchHeader::decode(rest).ok().filter(|header| header.first_lsn == self.next_lsn) else {
-            return Ok(false);
-        };
-        let mut payload = &rest[super::format::BATCH_HEADER_BYTES..header.used_bytes()];
-        for _ in 0..header.records {
-            let Ok(record) = decode_record(&mut payload) else { break };
-            visit(self.next_lsn, record)?;
-            self.next_lsn = self.next_lsn.next();
-        }
-        Ok(false)
+        let header = BatchHeader::decode(rest).ok().filter(|header| header.first_lsn == self.next_lsn)?;
+        let records = header.records(self.salt, rest, false);
+        let parsed: Vec<_> = records.map_while(|(lsn, _, record)| Some((lsn, record.ok()?))).collect();
+        self.next_lsn = Lsn(self.next_lsn.0 + parsed.len() as u64);
+        (!parsed.is_empty()).then_some(parsed)
     }
 
-    /// How the segment ends behind the last good batch. Call it when [`SegmentReader::next_batch`] has said false.
+    /// How the segment ends behind the last good batch. Call it when [`SegmentReader::next_batch`] has said `None`.
     pub(crate) fn end(&self) -> SegmentEnd {
         let rest = &self.bytes[self.offset..];
         if rest.iter().all(|&byte| byte == 0) {
             return SegmentEnd::Clean;
         }
-        let what = self.fault.clone().unwrap_or_default();
-        let offset = self.offset as u64;
-        match self.later_batch() {
-            Some(later) => {
+        let (what, offset) = (self.fault.clone().unwrap_or_default(), self.offset as u64);
+        // A batch that is whole but for some of its records may be the one that was being written.
+        let is_later = |&(at, header): &(usize, BatchHeader)| at != self.offset || header.first_lsn != self.next_lsn;
+        match self.later_batches().into_iter().find(is_later) {
+            Some((later, _)) => {
                 SegmentEnd::Damaged { offset, what: format!("{what}, but a good batch follows at byte {later}") }
             }
             None => SegmentEnd::Torn { offset, what },
         }
     }
 
-    /// The first place behind the bad one where a batch checks out. It counts even at the bad place itself: then its
-    /// records are not the ones that belong there.
-    fn later_batch(&self) -> Option<usize> {
-        (self.offset..self.bytes.len()).step_by(PAGE_BYTES).find(|&at| {
+    /// Batches from the bad place on whose header and directory check out, wherever they lie, in the order of their records.
+    pub(crate) fn later_batches(&self) -> Vec<(usize, BatchHeader)> {
+        let places = (self.offset..self.bytes.len()).step_by(PAGE_BYTES);
+        let found = places.filter_map(|at| {
             let rest = &self.bytes[at..];
-            BatchHeader::decode(rest).is_ok_and(|header| header.check(self.salt, rest).is_ok())
-        })
+            let header = BatchHeader::decode(rest).ok()?;
+            header.check(self.salt, rest).is_ok().then_some((at, header))
+        });
+        let mut found: Vec<_> = found.collect();
+        found.sort_by_key(|(at, header)| (header.first_lsn, *at));
+        found
+    }
+
+    /// The bytes from `at` on.
+    pub(crate) fn bytes_from(&self, at: usize) -> &'a [u8] {
+        &self.bytes[at.min(self.bytes.len())..]
     }
 }
 
@@ -150,18 +148,17 @@ pub enum ReplayFault {
 /// fuzzing; never panics.
 pub fn check_segment(bytes: &[u8]) -> (u64, Option<ReplayFault>) {
     let header = match SegmentHeader::decode(bytes) {
-        Ok(header) => header,
+        Ok((header, _)) => header,
         Err(HeaderFault::Bad(what)) => return (0, Some(ReplayFault::Header(what))),
         Err(HeaderFault::Version(version)) => return (0, Some(ReplayFault::Header(format!("version {version}")))),
     };
     let mut reader = SegmentReader::new(bytes, &header);
     let mut records = 0;
-    let mut count = |_: Lsn, _: LogRecord<'_>| -> Result<(), StorageError> {
-        records += 1;
-        Ok(())
-    };
-    while let Ok(true) = reader.next_batch(&mut count) {}
+    while let Some(batch) = reader.next_batch() {
+        records += batch.len() as u64;
+    }
     let fault = match reader.end() {
+        SegmentEnd::Clean if (bytes.len() as u64) < header.bytes => Some(ReplayFault::Damaged(bytes.len() as u64)),
         SegmentEnd::Clean => None,
         SegmentEnd::Torn { offset, .. } => Some(ReplayFault::Torn(offset)),
         SegmentEnd::Damaged { offset, .. } => Some(ReplayFault::Damaged(offset)),
@@ -169,15 +166,17 @@ pub fn check_segment(bytes: &[u8]) -> (u64, Option<ReplayFault>) {
     (records, fault)
 }
 
-/// A segment with one batch around `payload`, whatever that is, sealed as if the writer had written it: for tools and
-/// fuzzing, which would never guess a checksum.
-pub fn segment_around(payload: &[u8], records: u32) -> Vec<u8> {
-    let header = SegmentHeader { shard: 0, first_lsn: Lsn(1), salt: 7 };
-    let used = super::format::BATCH_HEADER_BYTES + payload.len();
-    let mut segment = vec![0; PAGE_BYTES + used.next_multiple_of(PAGE_BYTES)];
-    let (page, batch) = segment.split_at_mut(PAGE_BYTES);
-    header.encode(page);
-    batch[super::format::BATCH_HEADER_BYTES..used].copy_from_slice(payload);
-    super::format::seal_batch(header.salt, header.first_lsn, records as usize, &mut batch[..used]);
+/// A segment with one batch of `records` records, whose directory and bodies are `payload` (filled up with zeros if that is
+/// too short), with the checksums that the writer would have written: for tools and fuzzing, which would never guess them.
+pub fn segment_around(payload: &[u8], records: u8) -> Vec<u8> {
+    let head = BATCH_HEADER_BYTES + RECORD_HEAD_BYTES * usize::from(records);
+    let used = head.max(BATCH_HEADER_BYTES + payload.len());
+    let bytes = DATA_AT + used.next_multiple_of(PAGE_BYTES);
+    let header = SegmentHeader { shard: 0, first_lsn: Lsn(1), salt: 7, bytes: bytes as u64, replaces: false };
+    let mut segment = vec![0; bytes];
+    let (pages, batch) = segment.split_at_mut(DATA_AT);
+    header.encode(pages);
+    batch[BATCH_HEADER_BYTES..BATCH_HEADER_BYTES + payload.len()].copy_from_slice(payload);
+    format::seal_whatever(header.salt, header.first_lsn, records.into(), &mut batch[..used]);
     segment
 }

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! write ──fits──► write_at ──► sync_data ──► durable
-//!   └─full─► new segment: create, preallocate, header, sync_data, sync_dir ─┘
+//!   └─full─► new segment: create, preallocate, header, sync_data, its name, sync_dir ─┘
+//!   └─trouble─► the segment is given up; the same batch, handed in again, begins a new one
 //! ```
-//! A start always begins a new segment, so nothing that an earlier life wrote is ever written over. A write or sync that
-//! fails (or whose future is dropped half way) closes the writer for good: what the file holds is then uncertain.
+//! A start always begins a new segment, so nothing that an earlier life wrote is ever written over. After a write or sync
+//! that failed, what the file holds is uncertain, and a later sync of it would prove nothing: it is never touched again, and
+//! the segment after it says that it takes the place of the uncertain tail.
 
 use super::batch::Batch;
-use super::format::SegmentHeader;
-use super::{WAL_DIR, segment_path};
+use super::format::{DATA_AT, SegmentHeader};
+use super::reserve::{create_anew, make_reserve};
+use super::{NEW_PATH, RESERVE_PATH, SegmentId, WAL_DIR};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{DiskTrouble, StorageError};
-use crate::limits::{PAGE_BYTES, WalLimits};
+use crate::limits::WalLimits;
 use crate::planted::{Planted, is_planted};
 use crate::record::Lsn;
 
@@ -25,8 +28,10 @@ pub struct WalPosition {
     pub salt: u64,
     /// The number of the next record.
     pub next_lsn: Lsn,
-    /// First records of the segments on disk, ascending.
-    pub segments: Vec<Lsn>,
+    /// The segments on disk, ascending.
+    pub segments: Vec<SegmentId>,
+    /// Bytes of the reserve; 0 if there is none.
+    pub reserve_bytes: u64,
 }
 
 /// A batch that is not durable, given back so that it can be handed in again.
@@ -59,23 +64,46 @@ pub struct WalWriter<D: Disk> {
     limits: WalLimits,
     position: WalPosition,
     open: Option<OpenSegment<D::File>>,
-    failure: Option<String>,
+    /// A segment was given up: the next one takes the place of its tail.
+    replaces: bool,
+    /// A write is under way. If it still says so at the next one, its future was dropped, and its batch with it.
+    is_writing: bool,
 }
 
 impl<D: Disk> WalWriter<D> {
     /// Goes on at `position`, in a new segment that the first batch creates.
     pub fn resume(disk: D, position: WalPosition, limits: WalLimits) -> WalWriter<D> {
-        WalWriter { disk, limits, position, open: None, failure: None }
+        WalWriter { disk, limits, position, open: None, replaces: false, is_writing: false }
     }
 
-    /// Writes the batch and syncs; when it returns the records up to the returned one are durable. After an error, or if the
-    /// future is dropped before its end, the writer takes nothing more.
+    /// Writes the batch and syncs; when it returns the records up to the returned one are durable. After a failure hand in the
+    /// same batch again: it then goes to a new segment. If the future is dropped before its end the batch is gone, and the
+    /// writer takes nothing more.
     ///
     /// # Panics
     /// If the batch is not the next one.
     pub async fn write(&mut self, batch: Batch) -> Result<Lsn, WriteFailure> {
+        self.write_with(batch, false).await
+    }
+
+    /// The same for records that must not wait for room (deletes): where the disk has none for a new segment, the reserve
+    /// becomes one.
+    pub async fn write_from_reserve(&mut self, batch: Batch) -> Result<Lsn, WriteFailure> {
+        self.write_with(batch, true).await
+    }
+
+    async fn write_with(&mut self, batch: Batch, may_use_reserve: bool) -> Result<Lsn, WriteFailure> {
         assert_eq!(batch.first_lsn(), self.position.next_lsn, "batches are written in order");
-        match self.write_guarded(&batch).await {
+        if core::mem::replace(&mut self.is_writing, true) {
+            let error = StorageError::Poisoned { first: "a write was given up half way".to_owned() };
+            return Err(WriteFailure { batch, trouble: error.trouble(), error });
+        }
+        let outcome = self.write_synced(&batch, may_use_reserve).await;
+        if outcome.is_err() {
+            self.give_up_segment().await;
+        }
+        self.is_writing = false;
+        match outcome {
             Ok(()) => {
                 self.position.next_lsn = batch.last_lsn().next();
                 Ok(batch.last_lsn())
@@ -84,64 +112,113 @@ impl<D: Disk> WalWriter<D> {
         }
     }
 
-    /// The same for records that must not wait for room (deletes): where the disk has none for a new segment, the reserve
-    /// becomes one.
-    pub async fn write_from_reserve(&mut self, batch: Batch) -> Result<Lsn, WriteFailure> {
-        self.write(batch).await
-    }
-
-    /// Sets the reserve aside again if it is not there; true if it is there then.
-    pub async fn refill_reserve(&mut self) -> Result<bool, StorageError> {
-        Ok(false)
-    }
-
-    async fn write_guarded(&mut self, batch: &Batch) -> Result<(), StorageError> {
-        if let Some(first) = &self.failure {
-            return Err(StorageError::Poisoned { first: first.clone() });
-        }
-        self.failure = Some("a write was given up half way".to_owned());
-        let outcome = self.write_synced(batch).await;
-        self.failure = outcome.as_ref().err().map(StorageError::to_string);
-        outcome
-    }
-
-    async fn write_synced(&mut self, batch: &Batch) -> Result<(), StorageError> {
+    async fn write_synced(&mut self, batch: &Batch, may_use_reserve: bool) -> Result<(), StorageError> {
         let bytes = batch.encoded_bytes() as u64;
         let has_room = self.open.as_ref().is_some_and(|open| open.offset + bytes <= open.bytes);
         if !has_room {
-            self.begin_segment(bytes).await?;
+            self.begin_segment(bytes, may_use_reserve).await?;
         }
         let open = self.open.as_mut().expect("a segment with room is open");
         let mut buffer = self.disk.buffer(batch.encoded_bytes());
         batch.encode(open.salt, &mut buffer);
         open.file.write_at(buffer, open.offset).await.map_err(StorageError::io("write", &open.path))?;
-        if !is_planted(Planted::SkipSync) {
-            open.file.sync_data().await.map_err(StorageError::io("sync", &open.path))?;
-        }
+        sync_batch(&open.file).await.map_err(StorageError::io("sync", &open.path))?;
         open.offset += bytes;
         Ok(())
     }
 
-    /// Opens a new segment with room for `bytes` at least; its header and name are durable when it returns.
-    async fn begin_segment(&mut self, bytes: u64) -> Result<(), StorageError> {
-        if let Some(full) = self.open.take() {
-            full.file.close().await.map_err(StorageError::io("close", &full.path))?;
+    /// Closes the segment for good. If nothing durable is in it, it goes, as far as the disk lets it.
+    async fn give_up_segment(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        self.replaces = true;
+        let _ = open.file.close().await;
+        if open.offset == DATA_AT as u64 && self.disk.remove(&open.path).await.is_ok() {
+            self.position.segments.pop();
         }
-        let first_lsn = self.position.next_lsn;
-        let path = segment_path(first_lsn);
+    }
+
+    /// Opens a new segment with room for `bytes` at least; its header and name are durable when it returns.
+    async fn begin_segment(&mut self, bytes: u64, may_use_reserve: bool) -> Result<(), StorageError> {
+        if let Some(full) = self.open.take() {
+            // All of it is durable.
+            let _ = full.file.close().await;
+        }
+        let needed = bytes + DATA_AT as u64;
+        let wanted = self.limits.segment_bytes.max(needed);
+        match self.make_segment(wanted).await {
+            Err(error) if may_use_reserve && error.trouble() == DiskTrouble::NoSpace => {
+                if self.position.reserve_bytes < needed {
+                    return Err(error);
+                }
+                let bytes = core::mem::take(&mut self.position.reserve_bytes);
+                let file = self.disk.open(RESERVE_PATH).await.map_err(StorageError::io("open", RESERVE_PATH))?;
+                self.name_segment(file, RESERVE_PATH, bytes).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn make_segment(&mut self, bytes: u64) -> Result<(), StorageError> {
+        let file = create_anew(&self.disk, NEW_PATH).await?;
+        let outcome = match file.preallocate(bytes).await {
+            Ok(()) => self.name_segment(file, NEW_PATH, bytes).await,
+            Err(error) => {
+                let _ = file.close().await;
+                Err(StorageError::io("set room aside for", NEW_PATH)(error))
+            }
+        };
+        if outcome.is_err() {
+            // It may have its name already; otherwise what is left of it only takes room.
+            let _ = self.disk.remove(NEW_PATH).await;
+        }
+        outcome
+    }
+
+    /// A file of `bytes` zeros at `path` becomes the open segment. A segment has its name only if its header is durable.
+    async fn name_segment(&mut self, file: D::File, path: &str, bytes: u64) -> Result<(), StorageError> {
+        let first = self.position.next_lsn;
+        let same_first = self.position.segments.last().filter(|last| last.first == first);
+        let id = SegmentId { first, attempt: same_first.map_or(0, |last| last.attempt.wrapping_add(1)) };
         // Two segments of one life must not share a salt either: the second may lie where the first once lay.
-        let salt = self.position.salt.wrapping_add(first_lsn.0);
-        let bytes = self.limits.segment_bytes.max(bytes + PAGE_BYTES as u64);
-        let file = self.disk.create(&path).await.map_err(StorageError::io("create", &path))?;
-        file.preallocate(bytes).await.map_err(StorageError::io("set room aside for", &path))?;
-        let mut page = self.disk.buffer(PAGE_BYTES);
-        SegmentHeader { shard: self.position.shard, first_lsn, salt }.encode(&mut page);
-        file.write_at(page, 0).await.map_err(StorageError::io("write", &path))?;
-        file.sync_data().await.map_err(StorageError::io("sync", &path))?;
-        self.disk.sync_dir(WAL_DIR).await.map_err(StorageError::io("sync the directory of", &path))?;
-        self.position.segments.push(first_lsn);
-        self.open = Some(OpenSegment { file, path, salt, offset: PAGE_BYTES as u64, bytes });
+        let salt = self.position.salt.wrapping_add(first.0).wrapping_add(u64::from(id.attempt) << 48);
+        let header =
+            SegmentHeader { shard: self.position.shard, first_lsn: first, salt, bytes, replaces: self.replaces };
+        let mut pages = self.disk.buffer(DATA_AT);
+        header.encode(&mut pages);
+        file.write_at(pages, 0).await.map_err(StorageError::io("write", path))?;
+        file.sync_data().await.map_err(StorageError::io("sync", path))?;
+        let name = id.path();
+        self.disk.rename(path, &name).await.map_err(StorageError::io("name", &name))?;
+        // From here on the name is taken, whatever becomes of it.
+        self.position.segments.push(id);
+        if !is_planted(Planted::SkipDirSync) {
+            self.disk.sync_dir(WAL_DIR).await.map_err(StorageError::io("sync the directory of", &name))?;
+        }
+        self.replaces = false;
+        self.open = Some(OpenSegment { file, path: name, salt, offset: DATA_AT as u64, bytes });
         Ok(())
+    }
+
+    /// Sets the reserve aside again if it is not there; true if it is there then. Not an error if there is no room.
+    pub async fn refill_reserve(&mut self) -> Result<bool, StorageError> {
+        let bytes = self.limits.reserve_bytes;
+        if bytes == 0 || self.position.reserve_bytes >= bytes {
+            return Ok(self.position.reserve_bytes > 0);
+        }
+        self.position.reserve_bytes = 0;
+        match make_reserve(&self.disk, bytes).await {
+            Ok(()) => {
+                self.position.reserve_bytes = bytes;
+                Ok(true)
+            }
+            Err(error) if error.trouble() == DiskTrouble::NoSpace => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Is there a reserve?
+    pub fn has_reserve(&self) -> bool {
+        self.position.reserve_bytes > 0
     }
 
     /// Removes the segments that hold nothing from `lsn` on (never the open one), oldest first; says how many. An error leaves
@@ -149,7 +226,7 @@ impl<D: Disk> WalWriter<D> {
     pub async fn remove_before(&mut self, lsn: Lsn) -> Result<usize, StorageError> {
         let removable = self.removable_before(lsn);
         for _ in 0..removable {
-            let path = segment_path(self.position.segments[0]);
+            let path = self.position.segments[0].path();
             self.disk.remove(&path).await.map_err(StorageError::io("remove", &path))?;
             self.position.segments.remove(0);
         }
@@ -161,13 +238,13 @@ impl<D: Disk> WalWriter<D> {
 
     /// The oldest segment that would stay after `remove_before(lsn)`; `None` if there would be none.
     pub fn first_segment_after(&self, lsn: Lsn) -> Option<Lsn> {
-        self.position.segments.get(self.removable_before(lsn)).copied()
+        self.position.segments.get(self.removable_before(lsn)).map(|id| id.first)
     }
 
     /// Segments from the front whose successor begins at `lsn` or before it.
     fn removable_before(&self, lsn: Lsn) -> usize {
         let segments = &self.position.segments;
-        let ended = segments.iter().skip(1).take_while(|&&next| next <= lsn).count();
+        let ended = segments.iter().skip(1).take_while(|next| next.first <= lsn).count();
         let is_last_ended = self.open.is_none() && self.position.next_lsn <= lsn && ended + 1 == segments.len();
         ended + usize::from(is_last_ended)
     }
@@ -182,8 +259,24 @@ impl<D: Disk> WalWriter<D> {
         &self.position
     }
 
+    /// The last durable record.
+    pub fn last_lsn(&self) -> Lsn {
+        Lsn(self.position.next_lsn.0.saturating_sub(1))
+    }
+
     /// Segments on disk.
     pub fn segments(&self) -> usize {
         self.position.segments.len()
+    }
+}
+
+/// What a batch is acknowledged after; the bugs that are planted here are the ones that a log must not have.
+async fn sync_batch<F: DiskFile>(file: &F) -> std::io::Result<()> {
+    if is_planted(Planted::SkipSync) {
+        return Ok(());
+    }
+    match file.sync_data().await {
+        Err(_) if is_planted(Planted::RetryFailedSync) => file.sync_data().await,
+        outcome => outcome,
     }
 }

@@ -4,8 +4,8 @@
 
 use rondo_storage::limits::PAGE_BYTES;
 use rondo_storage::{
-    Disk, DiskFile, LogRecord, Lookup, Lsn, MemorySortedStore, RecoverOptions, Recovered, SortedStore, StorageError,
-    StoreLimits, WalLimits, WalWriter, recover, run_ready,
+    ColdFound, Delivery, Disk, DiskFile, LogRecord, Lookup, Lsn, RecoverOptions, Recovered, SortedStore,
+    SortedStoreError, StorageError, StoreLimits, WalLimits, WalWriter, recover, run_ready, seal_log,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -121,6 +121,22 @@ impl CrashDisk {
         let mut state = self.0.borrow_mut();
         state.names.remove(path);
         state.durable_names.remove(path);
+    }
+
+    /// Puts a file there behind the store's back.
+    pub fn put_file(&self, path: &str, bytes: &[u8]) {
+        let mut state = self.0.borrow_mut();
+        let id = state.files.len();
+        state.files.push(Content { written: bytes.to_vec(), durable: bytes.to_vec() });
+        state.names.insert(path.to_owned(), id);
+        state.durable_names.insert(path.to_owned(), id);
+    }
+
+    /// Gives a file another name behind the store's back.
+    pub fn name_anew(&self, from: &str, to: &str) {
+        let bytes = self.content(from);
+        self.lose(from);
+        self.put_file(to, &bytes);
     }
 
     pub fn paths(&self) -> Vec<String> {
@@ -275,6 +291,14 @@ pub fn small_options() -> RecoverOptions {
     }
 }
 
+/// What a reader is told of a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Seen {
+    Object(Vec<u8>),
+    Absent,
+    Unreadable,
+}
+
 /// A shard on a disk: store, log and sorted store, driven by hand.
 pub struct Shard {
     pub disk: CrashDisk,
@@ -316,17 +340,43 @@ impl Shard {
         self.commit()
     }
 
-    /// The object of a key, asking the sorted store if need be.
-    pub fn get(&mut self, sorted: &MemorySortedStore, key: u64) -> Option<Vec<u8>> {
-        let routed = format!("key-{key}");
-        match self.recovered.store.lookup(token(key), routed.as_bytes()) {
-            Lookup::Hit { object, .. } => Some(object.to_vec()),
-            Lookup::Absent => None,
-            Lookup::Unreadable => panic!("key {key} is unreadable"),
-            Lookup::Cold => {
-                sorted.get(token(key), routed.as_bytes()).expect("not damaged").map(|stored| stored.object.to_vec())
-            }
+    /// The object of a key, asking the sorted store if need be; nothing may be missing.
+    pub fn get(&mut self, sorted: &dyn SortedStore, key: u64) -> Option<Vec<u8>> {
+        match self.look(sorted, key) {
+            Seen::Object(object) => Some(object),
+            Seen::Absent => None,
+            Seen::Unreadable => panic!("key {key} is unreadable: {:?}", self.recovered.report),
         }
+    }
+
+    /// What a reader is told of a key.
+    pub fn look(&mut self, sorted: &dyn SortedStore, key: u64) -> Seen {
+        let routed = format!("key-{key}");
+        let (token, routed) = (token(key), routed.as_bytes());
+        let delivery = match self.recovered.store.lookup(token, routed) {
+            Lookup::Hit { object, lsn } => Delivery::Object { object, lsn },
+            Lookup::Absent => Delivery::Absent,
+            Lookup::Unreadable => Delivery::Unreadable,
+            Lookup::Cold => {
+                let found = match sorted.get(token, routed) {
+                    Ok(Some(stored)) => ColdFound::Object(stored),
+                    Ok(None) => ColdFound::Absent,
+                    Err(SortedStoreError::Unreadable { .. }) => ColdFound::Unreadable,
+                    Err(error) => panic!("{error}"),
+                };
+                self.recovered.store.loaded(token, routed, found)
+            }
+        };
+        match delivery {
+            Delivery::Object { object, .. } => Seen::Object(object.to_vec()),
+            Delivery::Absent => Seen::Absent,
+            Delivery::Unreadable => Seen::Unreadable,
+        }
+    }
+
+    /// A clean stop.
+    pub fn seal(&mut self) -> Result<(), StorageError> {
+        run_ready(seal_log(&self.writer, &mut self.recovered.manifest))
     }
 
     /// A whole checkpoint, if there is something to write.
