@@ -91,7 +91,7 @@ pub(crate) const JOB_SILENCE_MAX: Duration = Duration::from_secs(30);
 pub(crate) const SCRUB_INTERVAL_HOURS: Bounds =
     Bounds { what: "scrub-interval-hours", min: 0, max: 24 * 365, default: 24 * 7 };
 /// How often it is looked whether a scrub is due.
-pub(crate) const SCRUB_LOOK_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const SCRUB_LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How much of the companions' time a scheduled scrub may take, in percent.
 pub(crate) const SCRUB_SHARE_PERCENT: Bounds = Bounds { what: "scrub-share-percent", min: 1, max: 100, default: 10 };
 

@@ -344,3 +344,22 @@ fn a_scrub_of_a_sound_node_ends_well_and_is_counted() {
     let status: Value = serde_json::from_str(&status).expect("JSON");
     assert_eq!(status["last_scrub"]["state"], "done");
 }
+
+#[test]
+fn a_scrub_that_is_due_begins_by_itself_and_is_noted() {
+    let mut cluster = TestCluster::lay_out(1, 1);
+    let data = cluster.directory.path().join("n0");
+    cluster.node(0).restart();
+    cluster.node(0).kill();
+    fs::write(data.join("last-scrub"), "1000\n").expect("writable");
+    cluster.node(0).restart();
+    let admin = cluster.node(0).admin;
+    let is_noted = support::eventually(|| {
+        let text = fs::read_to_string(data.join("last-scrub")).unwrap_or_default();
+        text.trim().parse::<u64>().is_ok_and(|at| at > 1000)
+    });
+    assert!(is_noted, "{:?}", support::http_get(admin, "/admin/jobs"));
+    let (_, jobs) = support::http_get(admin, "/admin/jobs").expect("it answers");
+    let jobs: Value = serde_json::from_str(&jobs).expect("JSON");
+    assert_eq!((&jobs["jobs"][0]["kind"], &jobs["jobs"][0]["state"]), (&"scrub".into(), &"done".into()), "{jobs}");
+}

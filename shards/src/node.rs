@@ -3,7 +3,7 @@
 use core::ops::ControlFlow;
 use core::time::Duration;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -54,7 +54,6 @@ pub struct Node {
     pub(crate) cores: Vec<Option<usize>>,
     pub(crate) watches: Vec<Arc<ShardWatch>>,
     lineages: Vec<u64>,
-    data: PathBuf,
     mesh: Mesh,
     doors: Vec<TcpListener>,
     executors: Vec<JoinHandle<bool>>,
@@ -112,7 +111,6 @@ impl Node {
             peer_listen,
             cores: (0..shards).map(|shard| boot::core_of(&config, shard)).collect(),
             lineages: open.iter().map(|shard| shard.recovered.manifest.lineage).collect(),
-            data: config.data.clone(),
             watches: (0..shards).map(|_| Arc::new(ShardWatch::new(facts.clock.instant()))).collect(),
             mesh,
             doors: doors.map_err(StartError::Thread)?,
@@ -150,9 +148,9 @@ impl Node {
         &self.lineages
     }
 
-    /// The data directory.
+    /// The data directory; links are resolved.
     pub fn data(&self) -> &Path {
-        &self.data
+        self.directory.path()
     }
 
     /// Gives each shard a job for its companion. A shard that has no room within [`crate::limits::TELL_LIMIT`], or that ends

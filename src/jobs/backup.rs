@@ -1,7 +1,7 @@
 //! A backup of this node: what to copy is decided first, then every shard is copied at once, each by a job on its companion
 //! and a thread that writes its file, and at last the manifest makes it a backup.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -59,7 +59,7 @@ pub(super) fn plan(lifeline: &Lifeline, order: BackupOrder) -> Result<Plan, NotB
     if !order.to.is_absolute() {
         return Err(bad(&format!("{} is not an absolute path", order.to.display())));
     }
-    if order.to.starts_with(&data) {
+    if resolve(&order.to).starts_with(&data) {
         return Err(bad(&"the backup directory lies inside the data directory; name one outside, on another disk"));
     }
     if order.full && order.parent.is_some() {
@@ -108,6 +108,19 @@ pub(super) fn plan(lifeline: &Lifeline, order: BackupOrder) -> Result<Plan, NotB
         }
     }
     Ok(plan)
+}
+
+/// The path with its links resolved, as far as it exists.
+fn resolve(path: &Path) -> PathBuf {
+    let mut existing = path;
+    loop {
+        if let Ok(resolved) = existing.canonicalize() {
+            let rest = path.strip_prefix(existing).expect("it was shortened from the end");
+            return resolved.join(rest);
+        }
+        let Some(parent) = existing.parent() else { return path.to_owned() };
+        existing = parent;
+    }
 }
 
 impl Plan {

@@ -201,6 +201,33 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Whatever stands in the files, reading them ends in an answer.
+    #[test]
+    fn hostile_files_are_refused_and_nothing_panics(
+        manifest in proptest::collection::vec(any::<u8>(), 0..400),
+        data in proptest::collection::vec(any::<u8>(), 0..400),
+        header in any::<bool>(),
+    ) {
+        let (_directory, repository, [full, _]) = two_backups();
+        if header {
+            let mut bytes = fs::read(data_path(&repository, &full.id)).expect("readable");
+            bytes.truncate(32);
+            bytes.extend_from_slice(&data);
+            bytes.resize(full.files[0].bytes as usize, 7);
+            fs::write(data_path(&repository, &full.id), bytes).expect("writable");
+        } else {
+            let mut text = b"RONDOBAK 1\n".to_vec();
+            text.extend_from_slice(&manifest);
+            let crc = crc32c::crc32c(&text);
+            text.extend_from_slice(format!("\ncrc32c {crc:08x}\n").as_bytes());
+            fs::write(repository.backup_path(&full.id).join("manifest"), text).expect("writable");
+        }
+        prop_assert!(!verify_backup(&repository, &full.id, &mut |_| ()).is_sound());
+        prop_assert!(read(&repository, &full.id).is_err());
+    }
+}
+
 /// A directory with a full backup and an increment.
 fn two_backups() -> (tempfile::TempDir, Repository, [BackupManifest; 2]) {
     let directory = tempfile::tempdir().expect("a temporary directory");

@@ -91,17 +91,17 @@ impl Merged {
         let Some(key) = key else { return Ok(Next::Undecodable(name())) };
         // A keyspace that the backups do not describe keeps everything: a value too many can be seen, one too few cannot.
         let policy = self.policies.get(key.keyspace()).copied().unwrap_or(ConflictPolicy::Siblings);
-        match self.merge(objects, policy) {
+        match merge(objects, policy, &mut self.arena) {
             Some(object) => Ok(Next::Key(Restored { key, values: live_values(&object), policy })),
             None => Ok(Next::Undecodable(name())),
         }
     }
+}
 
-    /// `None` if none of them is an object; those that are not are left out if another replica has one.
-    fn merge(&mut self, objects: Vec<Bytes>, policy: ConflictPolicy) -> Option<EncodedObject> {
-        let objects = objects.into_iter().filter_map(|bytes| EncodedObject::decode(bytes).ok());
-        objects.reduce(|one, other| one.merge(&other, policy, &mut self.arena))
-    }
+/// `None` if none of them is an object; those that are not are left out if another replica has one.
+fn merge(objects: Vec<Bytes>, policy: ConflictPolicy, arena: &mut BytesMut) -> Option<EncodedObject> {
+    let objects = objects.into_iter().filter_map(|bytes| EncodedObject::decode(bytes).ok());
+    objects.reduce(|one, other| one.merge(&other, policy, arena))
 }
 
 /// The rules of the newest backup that names a keyspace.
@@ -117,4 +117,41 @@ fn policies_of(chains: &[Chain]) -> HashMap<Vec<u8>, ConflictPolicy> {
 fn live_values(object: &EncodedObject) -> Vec<Bytes> {
     let value = |kind: SiblingKind<'_>| kind.value().map(|value| object.bytes().slice_ref(value));
     object.siblings().filter_map(|sibling| value(sibling.kind)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rondo_protocol::causality::{ActorId, Dot, Hlc, VersionVector};
+
+    /// An object with one version: a value, or a tombstone if it is empty.
+    fn object(time: u64, actor: u64, value: &'static str, policy: ConflictPolicy) -> Bytes {
+        let dot = Dot { hlc: Hlc(time), actor: ActorId::from_u64(actor) };
+        let kind = if value.is_empty() { SiblingKind::Tombstone } else { SiblingKind::Value(value.as_bytes()) };
+        let put = EncodedObject::put(None, policy, dot, &VersionVector::default(), kind, &mut BytesMut::new());
+        put.expect("it is small").object.bytes().clone()
+    }
+
+    fn check(policy: ConflictPolicy, replicas: &[(u64, u64, &'static str)]) -> Option<Vec<Bytes>> {
+        let objects = replicas.iter().map(|&(time, actor, value)| object(time, actor, value, policy)).collect();
+        merge(objects, policy, &mut BytesMut::new()).map(|object| live_values(&object))
+    }
+
+    #[test]
+    fn replicas_meet_in_a_restore_as_they_would_in_the_cluster() {
+        use ConflictPolicy::{Lww, Siblings};
+        let [a, b] = ["a", "b"].map(|value| Bytes::from_static(value.as_bytes()));
+        assert_eq!(check(Lww, &[(1, 1, "a"), (2, 2, "b")]), Some(vec![b.clone()]));
+        assert_eq!(check(Lww, &[(3, 1, ""), (2, 2, "b")]), Some(vec![]), "it was deleted after it was written");
+        assert_eq!(check(Siblings, &[(1, 1, "a"), (2, 2, "b")]), Some(vec![a.clone(), b]), "oldest first");
+        assert_eq!(check(Siblings, &[(1, 1, "a"), (1, 1, "a")]), Some(vec![a]), "one write on two replicas is one");
+    }
+
+    #[test]
+    fn bytes_that_are_no_object_count_only_if_no_replica_has_one() {
+        let policy = ConflictPolicy::Lww;
+        let merged = merge(vec![Bytes::from_static(b"?"), object(1, 1, "a", policy)], policy, &mut BytesMut::new());
+        assert_eq!(merged.map(|object| live_values(&object)), Some(vec![Bytes::from_static(b"a")]));
+        assert_eq!(merge(vec![Bytes::from_static(b"?")], policy, &mut BytesMut::new()), None);
+    }
 }

@@ -4,7 +4,7 @@
 //! it stands in does not matter.
 
 use super::error::BackupError;
-use super::manifest::{BackupManifest, Run};
+use super::manifest::{BackupManifest, DataFile, Run};
 use super::reader::{DataReader, RunCursor};
 use super::repository::Repository;
 use crate::limits::BACKUP_CHAIN_MAX;
@@ -59,17 +59,18 @@ impl Chain {
 
     /// All records, each key once, in ring order.
     pub fn read(&self) -> Result<ChainReader, BackupError> {
-        let mut files = Vec::new();
+        let (mut files, mut runs) = (Vec::new(), Vec::new());
         for (directory, manifest) in &self.links {
             for entry in &manifest.files {
-                let reader = Arc::new(DataReader::open(directory, entry, manifest.vnode_bits)?);
-                files.extend(entry.runs.iter().map(|&run| (run, Arc::clone(&reader))));
+                // Better now than half way through that one is missing; kept open they might be too many.
+                DataReader::open(directory, entry, manifest.vnode_bits)?;
+                runs.extend(entry.runs.iter().map(|&run| (run, files.len())));
+                files.push((directory.clone(), entry.clone()));
             }
         }
         // Runs of one vnode stand together; a vnode belongs to one shard.
-        files.sort_by_key(|(run, _)| run.vnode);
-        let vnode_bits = self.newest().vnode_bits;
-        Ok(ChainReader { runs: files.into(), vnode_bits, cursors: Vec::new() })
+        runs.sort_by_key(|(run, _)| run.vnode);
+        Ok(ChainReader { files, runs: runs.into(), vnode_bits: self.newest().vnode_bits, cursors: Vec::new() })
     }
 }
 
@@ -100,7 +101,9 @@ pub(super) fn check_link(parent: &BackupManifest, child: &BackupManifest) -> Res
 /// Goes through the records of a chain.
 #[derive(Debug)]
 pub struct ChainReader {
-    runs: VecDeque<(Run, Arc<DataReader>)>,
+    files: Vec<(PathBuf, DataFile)>,
+    /// By vnode, each with the place of its file.
+    runs: VecDeque<(Run, usize)>,
     vnode_bits: u8,
     /// Of the present vnode.
     cursors: Vec<RunCursor>,
@@ -124,7 +127,9 @@ impl ChainReader {
     fn open_vnode(&mut self) -> Result<bool, BackupError> {
         let Some(vnode) = self.runs.front().map(|(run, _)| run.vnode) else { return Ok(false) };
         while self.runs.front().is_some_and(|(run, _)| run.vnode == vnode) {
-            let (run, reader) = self.runs.pop_front().expect("it was there a line ago");
+            let (run, file) = self.runs.pop_front().expect("it was there a line ago");
+            let (directory, entry) = &self.files[file];
+            let reader = Arc::new(DataReader::open(directory, entry, self.vnode_bits)?);
             self.cursors.push(RunCursor::open(&reader, run, self.vnode_bits)?);
         }
         Ok(true)
