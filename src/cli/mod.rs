@@ -6,11 +6,14 @@ pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod data;
+pub(crate) mod engine;
 pub(crate) mod exit;
+pub(crate) mod files;
 mod jobs;
 pub(crate) mod ping;
 mod restore;
 pub(crate) mod scrub;
+pub(crate) mod steps;
 pub(crate) mod target;
 pub(crate) mod text;
 
@@ -119,6 +122,9 @@ enum Command {
     /// Have a running node check everything that it stores
     #[command(after_help = SCRUB_HELP)]
     Scrub(scrub::ScrubArguments),
+    /// Convert a stopped node's directory to another engine, or show what it has
+    #[command(subcommand)]
+    Engine(engine::EngineCommand),
     /// Check a configuration file
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -154,6 +160,7 @@ fn perform(command: Command) -> Outcome {
         Command::Ping(arguments) => ping::ping(arguments),
         Command::Backup(command) => backup::run(command),
         Command::Scrub(arguments) => scrub::scrub(&arguments),
+        Command::Engine(command) => engine::run(command),
         Command::Config(command) => config::run(command),
         Command::Completions(arguments) => completions::print(&arguments, &mut CommandLine::command()),
     }

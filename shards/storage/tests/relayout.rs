@@ -206,6 +206,19 @@ fn objects_follow_their_vnodes_to_any_number_of_shards_and_back() {
 }
 
 #[test]
+fn objects_go_to_the_other_engine_and_back() {
+    let dir = private_dir();
+    let objects = filled(dir.path(), 2, Engine::Sled);
+    for (shards, engine) in [(2, Engine::Lsm), (2, Engine::Sled), (1, Engine::Lsm), (3, Engine::Lsm)] {
+        let report = relayout_at(dir.path(), shards, engine).expect("moved");
+        assert_eq!(report.copied.objects, 600);
+        let identity = rondo_storage::Identity::read(dir.path()).expect("readable");
+        assert_eq!((identity.engine, identity.shards, identity.incarnation), (engine, shards, 1000));
+        check(dir.path(), &objects);
+    }
+}
+
+#[test]
 fn every_new_shard_numbers_its_objects_from_one_in_a_lineage_of_its_own_and_keeps_the_clock() {
     let dir = private_dir();
     filled(dir.path(), 1, Engine::Sled);
