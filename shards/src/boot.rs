@@ -10,12 +10,13 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rondo_protocol::node::ShardIndex;
-use rondo_storage::{Companion, NodeDir, OpenOptions, Recovered, ShardReopener, StoreConfig, WalLimits};
+use rondo_storage::{Companion, NodeDir, OpenOptions, Recovered, RewriteRule, ShardReopener, StoreConfig, WalLimits};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::config::NodeConfig;
+use crate::config::{NodeConfig, StoreRewrite};
 use crate::limits::{PORT_FREE_WITHIN, PORT_LOOK_INTERVAL};
 use crate::start_error::StartError;
+use crate::upkeep::Upkeep;
 
 /// Connections that the kernel keeps for us while we are busy.
 const BACKLOG: i32 = 1024;
@@ -25,6 +26,7 @@ const BACKLOG: i32 = 1024;
 pub(crate) struct OpenShard {
     pub(crate) recovered: Recovered,
     pub(crate) companion: Companion,
+    pub(crate) upkeep: Upkeep,
 }
 
 /// Recovers every shard of the directory.
@@ -65,7 +67,10 @@ fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<Ope
     let reopener = Box::new(ShardReopener::new(path, options.store));
     let companion = Companion::spawn(format!("companion-{}", shard.0), sorted, generation, core, reopener);
     let companion = companion.map_err(|error| failed(&error))?;
-    Ok(OpenShard { recovered, companion })
+    let StoreRewrite { ratio, bytes_min } = config.store_rewrite;
+    let ratio = if config.store_rewrite.is_possible(config.engine) { ratio } else { 0 };
+    let upkeep = Upkeep::new(path.to_owned(), options.store, generation, RewriteRule { ratio, bytes_min });
+    Ok(OpenShard { recovered, companion, upkeep })
 }
 
 pub(crate) fn unix_time() -> Duration {

@@ -114,11 +114,13 @@ async fn commit_one(shard: &SharedShard, log: &mut Log, held: &mut Option<Batch>
 
 async fn finish_one(shard: &SharedShard, log: &mut Log) -> bool {
     let Some((table, generation)) = shard.with(Shard::next_finish) else { return false };
+    let before = log.manifest.store;
     let finished = finish_checkpoint(&mut log.writer, &mut log.manifest, &table, generation).await;
     shard.turn(|shard| match finished {
         Ok(()) => {
             shard.disk.written(Attempt::Checkpoint);
             shard.look_at_disk();
+            shard.upkeep_after_checkpoint(before, generation);
             shard.take_checkpointed(&table);
         }
         Err(error) => {

@@ -34,6 +34,7 @@ impl Shard {
         self.deliver_deadline();
         self.begin_checkpoint_if_due();
         self.start_jobs();
+        self.beat_upkeep();
         self.beat_links();
         if self.phase >= ShardPhase::Draining {
             self.watch.set_in_flight(self.unanswered());
@@ -72,6 +73,7 @@ impl Shard {
             links: self.peers.link_statuses(),
             peers: self.facts.peers.iter().enumerate().map(|(peer, _)| self.peers.report_of(peer)).collect(),
             checkpoint_at: self.checkpoint.finished_at,
+            upkeep: self.upkeep.report(),
         });
         self.watch.set_in_flight(self.unanswered());
     }

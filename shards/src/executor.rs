@@ -21,6 +21,7 @@ use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::net::{Door, Port, accept_loop, read_loop, start_links};
 use crate::runtime::{GlommioDisk, Listener, Pacemaker, spawn_detached, yield_if_needed};
 use crate::shard::{Shard, ShardParts, ShardPhase, SharedShard};
+use crate::upkeep::Upkeep;
 use crate::watch::ShardWatch;
 
 /// All that an executor is given when it starts.
@@ -33,6 +34,7 @@ pub(crate) struct ExecutorParts {
     pub(crate) directory: PathBuf,
     pub(crate) recovered: Recovered,
     pub(crate) companion: Companion,
+    pub(crate) upkeep: Upkeep,
     pub(crate) mesh: Mesh,
     pub(crate) space: Arc<FreeSpace>,
     pub(crate) inbox: Inbox,
@@ -45,7 +47,9 @@ pub(crate) struct ExecutorParts {
 
 /// Runs a shard until it is told to stop. True if everything it appended is durable.
 pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
-    let ExecutorParts { index, facts, watch, actor, directory, recovered, companion, mesh, space, inbox, .. } = parts;
+    let ExecutorParts {
+        index, facts, watch, actor, directory, recovered, companion, upkeep, mesh, space, inbox, ..
+    } = parts;
     let boot = Boot {
         shard: index,
         shards: facts.shards,
@@ -59,8 +63,18 @@ pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
     let jobs = Jobs::new(&recovered.manifest, directory);
     let log = Log { writer, manifest: recovered.manifest };
     let (core, cold) = (ShardCore::new(boot), ColdReads::new(companion));
-    let shard =
-        Shard::assemble(ShardParts { index, facts, watch, core, store: recovered.store, cold, mesh, jobs, space });
+    let shard = Shard::assemble(ShardParts {
+        index,
+        facts,
+        watch,
+        core,
+        store: recovered.store,
+        cold,
+        upkeep,
+        mesh,
+        jobs,
+        space,
+    });
 
     let beating = shard.clone();
     let beats = Arc::clone(&parts.pacemaker).follow(usize::from(index.0), move || beating.turn(Shard::beat));

@@ -28,6 +28,7 @@ mod runtime;
 mod shard;
 pub mod start_error;
 pub mod status;
+mod upkeep;
 mod watch;
 
 pub use config::{NodeConfig, NodeEntry, StoreRewrite};

@@ -78,3 +78,7 @@ const _: () = assert!(CONNECTION_IN_FLIGHT_MAX <= u16::MAX as usize);
 pub const PORT_FREE_WITHIN: Duration = Duration::from_secs(3);
 /// Time between two looks at it.
 pub const PORT_LOOK_INTERVAL: Duration = Duration::from_millis(25);
+/// Time between two measurements of a shard's files, unless a checkpoint comes between: a few hundred files are looked at.
+pub const SIZES_INTERVAL: Duration = Duration::from_secs(10);
+/// A rewrite that was given up is not tried again for so long: what stood in its way seldom goes sooner.
+pub const REWRITE_AGAIN_AFTER: Duration = Duration::from_secs(600);

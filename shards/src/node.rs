@@ -227,6 +227,7 @@ impl Node {
                 directory: self.directory.shard_path(index),
                 recovered: open.recovered,
                 companion: open.companion,
+                upkeep: open.upkeep,
                 mesh: self.mesh.again(),
                 space: Arc::clone(&self.spaces[usize::from(index)].space),
                 inbox,

@@ -36,6 +36,7 @@ use crate::mesh::{Mesh, MeshRequest};
 use crate::metrics::{Counters, RequestKind};
 use crate::net::{Arrivals, Calls, Clients, Destination, Peers, Socket};
 use crate::runtime::Notify;
+use crate::upkeep::Upkeep;
 use crate::watch::ShardWatch;
 
 /// Everything that one core has.
@@ -50,6 +51,7 @@ pub(crate) struct Shard {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) mesh: Mesh,
     pub(crate) jobs: Jobs,
+    pub(crate) upkeep: Upkeep,
     pub(crate) arrivals: Arrivals,
     pub(crate) clients: Clients,
     pub(crate) calls: Calls,
@@ -99,6 +101,7 @@ pub(crate) struct ShardParts {
     pub(crate) cold: ColdReads,
     pub(crate) mesh: Mesh,
     pub(crate) jobs: Jobs,
+    pub(crate) upkeep: Upkeep,
     pub(crate) space: Arc<FreeSpace>,
 }
 
@@ -138,6 +141,7 @@ impl Shard {
             checkpoint: Checkpoint { finished_at: now.instant, ..Checkpoint::default() },
             mesh: parts.mesh,
             jobs: parts.jobs,
+            upkeep: parts.upkeep,
             arrivals: Arrivals::default(),
             clients: Clients::default(),
             calls: Calls::default(),

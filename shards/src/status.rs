@@ -127,6 +127,20 @@ pub struct StoreStatus {
     pub checkpoints: u64,
     /// Time since the last one (or since the start).
     pub checkpoint_age: Duration,
+    /// Bytes of the filter before the sorted store.
+    pub filter_bytes: u64,
+    /// Bytes of the log's files on the disk.
+    pub log_disk_bytes: u64,
+    /// Bytes of the sorted store's files on the disk.
+    pub store_disk_bytes: u64,
+    /// Bytes of keys and newest objects in the sorted store, as far as its engine knows.
+    pub live_bytes: u64,
+    /// Bytes of damaged files that were set aside.
+    pub set_aside_bytes: u64,
+    /// Is the sorted store being rewritten?
+    pub is_rewriting: bool,
+    /// Times it was.
+    pub rewrites: u64,
 }
 
 /// An outgoing link of one shard to one shard of a peer.

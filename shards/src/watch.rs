@@ -14,6 +14,7 @@ use rondo_storage::StoreStats;
 use crate::disk_health::DiskReport;
 use crate::metrics::Counters;
 use crate::status::LinkStatus;
+use crate::upkeep::UpkeepReport;
 
 /// The window into one shard.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(crate) struct ShardReport {
     /// In the order of the node's peers.
     pub(crate) peers: Vec<PeerReport>,
     pub(crate) checkpoint_at: Instant,
+    pub(crate) upkeep: UpkeepReport,
 }
 
 /// What a shard knows of a peer.

@@ -67,6 +67,13 @@ fn shard_json(shard: &ShardStatus) -> Value {
             "wal_syncs": store.wal_syncs,
             "checkpoints": store.checkpoints,
             "checkpoint_age_seconds": store.checkpoint_age.as_secs(),
+            "filter_bytes": store.filter_bytes,
+            "log_disk_bytes": store.log_disk_bytes,
+            "store_disk_bytes": store.store_disk_bytes,
+            "live_bytes": store.live_bytes,
+            "set_aside_bytes": store.set_aside_bytes,
+            "is_rewriting": store.is_rewriting,
+            "rewrites": store.rewrites,
         },
         "links": shard.links.iter().map(link_json).collect::<Vec<_>>(),
     })

@@ -178,6 +178,14 @@ fn describe_node(status: &Value) -> String {
         let own = ["shard", "core", "connections"].map(|column| text(&shard[column]));
         shards.add_row(own.into_iter().chain(counts.map(|column| text(&shard["requests"][column]))));
     }
+    let mut space = table(&["shard", "log", "store", "live", "memtable", "cache", "filter", "checkpoint ago"]);
+    for shard in status["shards"].as_array().into_iter().flatten() {
+        let mib = |column: &str| format!("{} MiB", shard["store"][column].as_u64().unwrap_or(0).div_ceil(1 << 20));
+        let columns =
+            ["log_disk_bytes", "store_disk_bytes", "live_bytes", "memtable_bytes", "cache_bytes", "filter_bytes"];
+        let age = format!("{} s", text(&shard["store"]["checkpoint_age_seconds"]));
+        space.add_row(core::iter::once(text(&shard["shard"])).chain(columns.map(mib)).chain([age]));
+    }
     let mut peers = table(&["peer", "rack", "peer address", "clients", "up", "links"]);
     for peer in status["peers"].as_array().into_iter().flatten() {
         peers.add_row(
@@ -185,7 +193,7 @@ fn describe_node(status: &Value) -> String {
                 .map(|column| text(&peer[column])),
         );
     }
-    format!("{whole}\n{shards}\n{peers}")
+    format!("{whole}\n{shards}\n{space}\n{peers}")
 }
 
 fn table(header: &[&str]) -> Table {

@@ -138,6 +138,20 @@ pub(super) const COUNTERS: &[CounterMetric] = &[
         report.counters.store_failures
     }),
     counter("rondo_wal_records_total", "Records appended to the log", |report| report.store.appended_total),
+    counter("rondo_wal_record_bytes_total", "Bytes of records appended to the log: what was put", |report| {
+        report.store.appended_bytes_total
+    }),
+    counter(
+        "rondo_store_written_bytes_total",
+        "Bytes that the sorted store says it wrote; sled: that it was given",
+        |report| report.upkeep.store_written_total,
+    ),
+    counter("rondo_store_rewrites_total", "Times the sorted store was rewritten to give back space", |report| {
+        report.upkeep.rewrites_total
+    }),
+    counter("rondo_store_rewrites_given_up_total", "Rewrites of the sorted store that were given up", |report| {
+        report.upkeep.rewrites_given_up_total
+    }),
     counter("rondo_memtable_hits_total", "Lookups answered by the memtable", |report| report.store.memtable_hits_total),
     counter("rondo_cache_hits_total", "Lookups answered by the object cache", |report| report.store.cache_hits_total),
     counter("rondo_cache_misses_total", "Lookups that had to ask the sorted store", |report| report.store.cold_total),
@@ -257,6 +271,41 @@ pub(super) const GAUGES: &[GaugeMetric] = &[
         name: "rondo_disk_free_bytes",
         help: "Room left on the file system of the shard",
         read: |report, _| report.disk.free_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_wal_disk_bytes",
+        help: "Bytes of the log's files on the disk",
+        read: |report, _| report.upkeep.sizes.log_disk_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_store_disk_bytes",
+        help: "Bytes of the sorted store's files on the disk",
+        read: |report, _| report.upkeep.sizes.store.disk_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_store_live_bytes",
+        help: "Bytes of keys and newest objects in the sorted store, as far as its engine knows",
+        read: |report, _| report.upkeep.sizes.store.live_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_store_memory_bytes",
+        help: "Bytes that the engine says it holds in memory; 0 where it does not say",
+        read: |report, _| report.upkeep.sizes.store.memory_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_store_filter_bytes",
+        help: "Bytes of the engine's own filters",
+        read: |report, _| report.upkeep.sizes.store.filter_bytes as f64,
+    },
+    GaugeMetric {
+        name: "rondo_store_rewriting",
+        help: "1 while the sorted store is rewritten, else 0",
+        read: |report, _| f64::from(u8::from(report.upkeep.is_rewriting)),
+    },
+    GaugeMetric {
+        name: "rondo_set_aside_bytes",
+        help: "Bytes of damaged files that were set aside",
+        read: |report, _| report.upkeep.sizes.set_aside_bytes as f64,
     },
     GaugeMetric {
         name: "rondo_checkpoint_age_seconds",

@@ -20,6 +20,7 @@ pub mod companion;
 pub mod disk;
 pub mod error;
 pub mod filter;
+pub mod generations;
 pub mod key_journal;
 pub mod limits;
 pub mod manifest;
@@ -30,15 +31,18 @@ pub mod record;
 pub mod recovery;
 pub mod relayout;
 pub mod reopen;
+pub mod rewrite;
 pub mod salvage;
 pub mod scrub;
 pub mod set_aside;
 pub mod shard_store;
+pub mod sizes;
 pub mod sorted_store;
 pub mod stats;
 pub mod store_job;
 pub mod table;
 mod twin;
+mod unpinned;
 pub mod wal;
 pub mod wounds;
 
@@ -49,6 +53,7 @@ pub use companion::{
 pub use disk::{Disk, DiskFile, StdDisk, run_ready};
 pub use error::{DiskTrouble, StorageError};
 pub use filter::KeyFilter;
+pub use generations::{remove_generation, remove_generation_later, remove_leftovers};
 pub use key_journal::KeyCensus;
 pub use limits::{StoreLimits, WalLimits};
 pub use manifest::Manifest;
@@ -58,9 +63,11 @@ pub use record::{LogRecord, Lsn};
 pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
 pub use relayout::{RelayoutError, RelayoutOptions, RelayoutPhase, RelayoutProgress, RelayoutReport, Tally, relayout};
 pub use reopen::ShardReopener;
+pub use rewrite::{RewriteEnd, RewriteJob, RewriteRule};
 pub use salvage::{LostRange, SalvageReport, all_lost, salvage};
 pub use set_aside::{SetAside, is_set_aside, set_aside};
 pub use shard_store::{Delivery, Lookup, ShardStore};
+pub use sizes::{ShardSizes, SizesJob};
 pub use sorted_store::{
     Engine, FailureKind, LsmStore, MemorySortedStore, PageLimits, SledStore, SortedEntry, SortedStore,
     SortedStoreError, StoreConfig, Stored, open_store, store_dir,

@@ -5,6 +5,7 @@
 
 use crate::disk::{StdDisk, run_ready};
 use crate::error::StorageError;
+use crate::generations::remove_leftovers;
 use crate::limits::{StoreLimits, WalLimits};
 use crate::manifest::Manifest;
 use crate::recovery::{RecoverOptions, Recovered, recover};
@@ -45,10 +46,15 @@ pub struct OpenShard {
 pub fn open_shard(path: &Path, options: &OpenOptions) -> Result<OpenShard, StorageError> {
     let disk = StdDisk::open(path).map_err(StorageError::io("open", &path.display().to_string()))?;
     let manifest = run_ready(Manifest::read(&disk))?;
-    let generation = manifest.map_or(1, |manifest| manifest.store);
+    let named = manifest.map(|manifest| manifest.store);
+    let generation = named.unwrap_or(1);
     let mut sorted = open_store(path, generation, &options.store)?;
     let OpenOptions { shard, salt, unix_seconds, vnode_bits, limits: store, wal, .. } = *options;
     let recover_options = RecoverOptions { shard, salt, unix_seconds, generation, vnode_bits, store, wal };
     let recovered = run_ready(recover(&disk, &mut *sorted, recover_options))?;
+    if named.is_some() {
+        let removed = remove_leftovers(path, options.store.engine, generation);
+        removed.map_err(StorageError::io("remove what a rewrite left in", &path.display().to_string()))?;
+    }
     Ok(OpenShard { recovered, sorted, generation })
 }

@@ -32,6 +32,8 @@ pub(super) struct SledKeys {
     /// Where such keys are, as tokens.
     unknown: Vec<(u128, u128)>,
     live_bytes: u64,
+    /// Bytes of keys and objects that sled was given since it was opened.
+    given_bytes: u64,
     flushes: Arc<Flushes>,
 }
 
@@ -93,7 +95,7 @@ impl SledKeys {
 
     fn new(path: PathBuf, journal: KeyJournal, live_bytes: u64, noted: Lsn) -> SledKeys {
         let flushes = Arc::new(Flushes { noted: AtomicU64::new(noted.0), is_broken: AtomicBool::new(false) });
-        SledKeys { path, journal, is_whole: true, unknown: Vec::new(), live_bytes, flushes }
+        SledKeys { path, journal, is_whole: true, unknown: Vec::new(), live_bytes, given_bytes: 0, flushes }
     }
 
     /// Fills an empty journal from the store itself, in bounded memory. What cannot be read there stays unknown.
@@ -145,6 +147,7 @@ impl SledKeys {
             Some(Ok((lsn, Envelope::Chunked(chunks)))) => (Some(lsn), weight(chunks.bytes as usize)),
             Some(Err(_)) | None => (None, 0),
         };
+        self.given_bytes += weight(entry.object.len());
         self.live_bytes = (self.live_bytes + weight(entry.object.len())).saturating_sub(old_weight);
         if old_lsn.is_some_and(|lsn| lsn.0 <= self.flushes.noted.load(Ordering::Acquire)) {
             return Ok(());
@@ -178,6 +181,11 @@ impl SledKeys {
     /// Bytes of the journal.
     pub(super) fn journal_bytes(&self) -> u64 {
         self.journal.bytes()
+    }
+
+    /// Bytes of keys and objects that sled was given since it was opened. It writes more, on threads that all stores share.
+    pub(super) fn given_bytes(&self) -> u64 {
+        self.given_bytes
     }
 
     /// Bytes of keys and newest objects.

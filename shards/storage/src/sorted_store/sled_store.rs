@@ -309,6 +309,7 @@ impl SortedStore for SledStore {
         StoreSizes {
             disk_bytes: self.db.size_on_disk().unwrap_or(0) + keys.journal_bytes(),
             live_bytes: keys.live_bytes(),
+            written_bytes_total: keys.given_bytes(),
             ..StoreSizes::default()
         }
     }
