@@ -10,10 +10,10 @@ use rondo_storage::node_dir::NodeDirOptions;
 use rondo_storage::{
     ColdRead, Companion, CompanionAnswer, CompanionRequest, Delivery, Engine, LogRecord, Lookup, Manifest, NodeDir,
     OpenOptions, RecoveryReport, ShardReopener, ShardStore, StdDisk, StoreConfig, StoreLimits, WalLimits, WalWriter,
-    finish_checkpoint, open_shard, run_ready,
+    finish_checkpoint, open_shard, run_ready, seal_log,
 };
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Longest wait for the companion; a healthy one answers in milliseconds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
@@ -81,7 +81,7 @@ impl DrivenShard {
             shards: 1,
             unix_seconds: since.as_secs(),
         };
-        let directory = NodeDir::open(path, &options).map_err(text)?;
+        let mut directory = NodeDir::open(path, &options).map_err(text)?;
         let wal = WalLimits { segment_bytes: settings.segment_bytes, reserve_bytes: settings.segment_bytes };
         let options = OpenOptions {
             shard: 0,
@@ -100,6 +100,9 @@ impl DrivenShard {
         let shard_path = directory.shard_path(0);
         let opened = open_shard(&shard_path, &options).map_err(text)?;
         let recovered = opened.recovered;
+        if recovered.report.has_lost() {
+            directory.renew_incarnation(since.as_secs()).map_err(text)?;
+        }
         let disk = StdDisk::open(&*shard_path).map_err(text)?;
         let writer = WalWriter::resume(disk, recovered.position, wal);
         let reopener = Box::new(ShardReopener::new(&shard_path, options.store));
@@ -275,6 +278,7 @@ impl DrivenShard {
     pub fn close(mut self) -> Result<(), String> {
         self.commit()?;
         self.end_companion()?;
+        run_ready(seal_log(&self.writer, &mut self.manifest)).map_err(text)?;
         self.directory.close_clean().map_err(text)
     }
 
@@ -290,10 +294,16 @@ impl DrivenShard {
         self.companion.ask(CompanionRequest::Stop).map_err(|_| "the companion does not listen".to_owned())?;
         loop {
             match self.companion.answers().recv_timeout(ANSWER_WITHIN) {
-                Ok(CompanionAnswer::Stopped) => return Ok(()),
+                Ok(CompanionAnswer::Stopped) => break,
                 Ok(answer) => self.take(answer)?,
                 Err(_) => return Err(format!("the companion said nothing for {ANSWER_WITHIN:?}")),
             };
         }
+        // The store is closed after the last word, and must not be opened again before.
+        let until = Instant::now() + ANSWER_WITHIN;
+        while !self.companion.has_ended() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 }

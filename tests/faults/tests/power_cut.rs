@@ -19,11 +19,20 @@ fn cut(engine: Engine, cuts: u64, planted: Option<&str>) -> Option<Summary> {
     Some(rounds.run().expect("the experiment can be made"))
 }
 
-#[test]
-fn no_acknowledged_write_is_lost_with_sled() {
-    let Some(summary) = cut(Engine::Sled, 5, None) else { return };
+fn nothing_acknowledged_is_lost(engine: Engine) {
+    let Some(summary) = cut(engine, 5, None) else { return };
     assert_eq!(summary.violations, Vec::<String>::new());
     assert!(summary.cuts == 5 && summary.acknowledged > 0 && summary.verified > 0, "{summary:?}");
+}
+
+#[test]
+fn no_acknowledged_write_is_lost_with_sled() {
+    nothing_acknowledged_is_lost(Engine::Sled);
+}
+
+#[test]
+fn no_acknowledged_write_is_lost_with_an_lsm_tree() {
+    nothing_acknowledged_is_lost(Engine::Lsm);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Looks at a damaged directory the way a node would use it, and judges what comes back.
 
 use super::outcome::Outcome;
-use super::template::{KEYS, Model, Template};
+use super::template::{KEYS, Model};
 use crate::content::Version;
 use crate::random::Dice;
 use crate::shard::{DrivenShard, Found, Settings};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Versions that are written after the damage.
@@ -39,10 +39,10 @@ struct Look {
 }
 
 impl Look {
-    fn at(shard: &mut DrivenShard, model: &Model) -> Result<Look, String> {
+    fn at(shard: &mut DrivenShard, right: &BTreeMap<u32, u64>) -> Result<Look, String> {
         let mut look = Look::default();
         for key in 0..KEYS {
-            let right = model.keys.get(&key).copied().unwrap_or(0);
+            let right = right.get(&key).copied().unwrap_or(0);
             match shard.get(key)? {
                 Found::Unreadable => drop(look.lost.insert(key)),
                 Found::Version(version) if version.number == right => {}
@@ -53,10 +53,10 @@ impl Look {
         Ok(look)
     }
 
-    /// Is what is wrong exactly what was before the last batch?
-    fn lacks_the_last_batch(&self, model: &Model) -> bool {
-        self.wrong.iter().all(|(key, found, _)| match (model.before_last_batch.get(key), found) {
-            (Some(0), Found::Absent) => true,
+    /// Are the wrong ones as `before` has them?
+    fn is_as(&self, before: &BTreeMap<u32, u64>) -> bool {
+        self.wrong.iter().all(|(key, found, _)| match (before.get(key), found) {
+            (None, Found::Absent) => true,
             (Some(&before), Found::Version(version)) => version.number == before,
             _ => false,
         })
@@ -73,27 +73,26 @@ impl Look {
     }
 }
 
-/// Opens `path`, reads everything, writes more, opens again, reads everything again.
-pub fn examine(path: &Path, settings: Settings, template: Template, model: &Model, dice: &mut Dice) -> Verdict {
+/// Opens `path`, reads everything, writes more, opens again, reads everything again. `ends` are the versions before which
+/// the log may have been cut: what a killed process wrote last looks like what it was about to write.
+pub fn examine(path: &Path, settings: Settings, model: &Model, ends: &[u64], dice: &mut Dice) -> Verdict {
     let mut shard = match DrivenShard::open(path, settings) {
         Ok(shard) => shard,
         Err(what) => return Verdict::new(Outcome::Refused, what),
     };
-    let mut model = model.clone();
-    let look = match Look::at(&mut shard, &model) {
+    let mut right = model.all();
+    let look = match Look::at(&mut shard, &right) {
         Ok(look) => look,
         Err(what) => return Verdict::new(Outcome::Refused, format!("reads ended: {what}")),
     };
-    let mut is_torn = false;
-    if !look.wrong.is_empty() {
-        // A last batch that was zeroed as a whole looks like one that was never written, torn or not.
-        is_torn = !template.is_left_cleanly() && look.lacks_the_last_batch(&model);
-        if !is_torn {
+    let is_torn = !look.wrong.is_empty();
+    if is_torn {
+        let Some(before) = ends.iter().map(|&end| model.before(end)).find(|before| look.is_as(before)) else {
             return Verdict::new(Outcome::Violation, look.wrong_in_words());
-        }
-        model.keys.extend(model.before_last_batch.iter());
+        };
+        right = before;
     }
-    match write_and_look_again(shard, path, settings, &mut model, dice) {
+    match write_and_look_again(shard, path, settings, (model.clone(), right), dice) {
         Err(what) => Verdict::new(Outcome::Refused, format!("writes ended: {what}")),
         Ok(again) if !again.wrong.is_empty() => {
             Verdict::new(Outcome::Violation, format!("after writing more and opening again {}", again.wrong_in_words()))
@@ -106,12 +105,12 @@ fn write_and_look_again(
     mut shard: DrivenShard,
     path: &Path,
     settings: Settings,
-    model: &mut Model,
+    (mut model, mut right): (Model, BTreeMap<u32, u64>),
     dice: &mut Dice,
 ) -> Result<Look, String> {
     for _ in 0..WRITES_AFTER {
         let version: Version = model.next_version(dice.below(KEYS.into()) as u32);
-        model.keys.insert(version.key, version.number);
+        right.insert(version.key, version.number);
         shard.append(version);
         shard.commit()?;
     }
@@ -122,7 +121,7 @@ fn write_and_look_again(
         shard.abandon()?
     }
     let mut shard = DrivenShard::open(path, settings)?;
-    let look = Look::at(&mut shard, model)?;
+    let look = Look::at(&mut shard, &right)?;
     shard.close()?;
     Ok(look)
 }

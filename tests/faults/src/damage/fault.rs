@@ -2,6 +2,7 @@
 
 use crate::random::Dice;
 use core::fmt;
+use core::ops::Range;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -68,7 +69,10 @@ impl Fault {
                 return Ok(format!("deleted, it had {} bytes", before.len()));
             }
             Fault::TruncatedTail => {
-                let kept = dice.below(before.len() as u64);
+                // As a rule it takes what was written, too, not only the zeros behind it.
+                let written = before.iter().rposition(|&byte| byte != 0).map_or(before.len(), |last| last + 1);
+                let behind = if dice.below(3) == 0 { before.len() } else { written };
+                let kept = dice.below(behind as u64);
                 fs::OpenOptions::new().write(true).open(path)?.set_len(kept)?;
                 return Ok(format!("cut from {} to {kept} bytes", before.len()));
             }
@@ -97,7 +101,7 @@ impl Fault {
         let page = place..bytes.len().min(place + PAGE_BYTES);
         match self {
             Fault::FlippedBit => {
-                let (byte, bit) = (place + dice.below(page.len() as u64) as usize, dice.below(8));
+                let (byte, bit) = (written_byte(bytes, page.clone(), dice), dice.below(8));
                 bytes[byte] ^= 1 << bit;
                 format!("bit {bit} of byte {byte} flipped")
             }
@@ -150,6 +154,18 @@ fn written_page(bytes: &[u8], dice: &mut Dice) -> usize {
         }
     }
     place
+}
+
+/// A byte of the page, as a rule one with something near it.
+fn written_byte(bytes: &[u8], page: Range<usize>, dice: &mut Dice) -> usize {
+    let mut byte = page.start;
+    for _ in 0..PLACES_MAX {
+        byte = page.start + dice.below(page.len() as u64) as usize;
+        if bytes[byte.saturating_sub(4)..bytes.len().min(byte + 4)].iter().any(|&near| near != 0) {
+            break;
+        }
+    }
+    byte
 }
 
 #[cfg(test)]

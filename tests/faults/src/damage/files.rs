@@ -18,8 +18,12 @@ pub enum FileKind {
     IdentityCopy,
     /// What is checkpointed.
     Manifest,
+    /// The copy of it.
+    ManifestCopy,
     /// A segment of the log.
     LogSegment,
+    /// The segment that is set aside for a full disk.
+    LogReserve,
     /// The list of the keys in a sled store.
     KeyJournal,
     /// sled's pages.
@@ -28,19 +32,33 @@ pub enum FileKind {
     SledConf,
     /// sled's page table.
     SledSnapshot,
+    /// Which version of the LSM tree counts.
+    LsmCurrent,
+    /// The tables and blob files of a version.
+    LsmVersion,
+    /// A sorted table.
+    LsmTable,
+    /// Large values.
+    LsmBlob,
 }
 
 impl FileKind {
     /// All of them, in the order of the table.
-    pub const ALL: [FileKind; 8] = [
+    pub const ALL: [FileKind; 14] = [
         FileKind::Identity,
         FileKind::IdentityCopy,
         FileKind::Manifest,
+        FileKind::ManifestCopy,
         FileKind::LogSegment,
+        FileKind::LogReserve,
         FileKind::KeyJournal,
         FileKind::SledDb,
         FileKind::SledConf,
         FileKind::SledSnapshot,
+        FileKind::LsmCurrent,
+        FileKind::LsmVersion,
+        FileKind::LsmTable,
+        FileKind::LsmBlob,
     ];
 
     /// Its name in the table.
@@ -49,20 +67,34 @@ impl FileKind {
             FileKind::Identity => "identity",
             FileKind::IdentityCopy => "identity copy",
             FileKind::Manifest => "manifest",
+            FileKind::ManifestCopy => "manifest copy",
             FileKind::LogSegment => "log segment",
+            FileKind::LogReserve => "log reserve",
             FileKind::KeyJournal => "key journal",
             FileKind::SledDb => "sled: db",
             FileKind::SledConf => "sled: conf",
             FileKind::SledSnapshot => "sled: snapshot",
+            FileKind::LsmCurrent => "lsm: current",
+            FileKind::LsmVersion => "lsm: version",
+            FileKind::LsmTable => "lsm: table",
+            FileKind::LsmBlob => "lsm: blob file",
         }
     }
 
     /// Does a directory of that engine have such a file?
     pub fn is_of(self, engine: Engine) -> bool {
         match self {
-            FileKind::Identity | FileKind::IdentityCopy | FileKind::Manifest | FileKind::LogSegment => true,
+            FileKind::Identity
+            | FileKind::IdentityCopy
+            | FileKind::Manifest
+            | FileKind::ManifestCopy
+            | FileKind::LogSegment
+            | FileKind::LogReserve => true,
             FileKind::KeyJournal | FileKind::SledDb | FileKind::SledConf | FileKind::SledSnapshot => {
                 engine == Engine::Sled
+            }
+            FileKind::LsmCurrent | FileKind::LsmVersion | FileKind::LsmTable | FileKind::LsmBlob => {
+                engine == Engine::Lsm
             }
         }
     }
@@ -73,9 +105,37 @@ impl FileKind {
             FileKind::Identity
             | FileKind::IdentityCopy
             | FileKind::Manifest
+            | FileKind::ManifestCopy
             | FileKind::SledConf
-            | FileKind::SledSnapshot => true,
-            FileKind::LogSegment | FileKind::KeyJournal | FileKind::SledDb => false,
+            | FileKind::SledSnapshot
+            | FileKind::LsmCurrent
+            | FileKind::LsmVersion => true,
+            FileKind::LogSegment
+            | FileKind::LogReserve
+            | FileKind::KeyJournal
+            | FileKind::SledDb
+            | FileKind::LsmTable
+            | FileKind::LsmBlob => false,
+        }
+    }
+
+    /// Does it belong to a sorted store?
+    pub fn is_of_a_store(self) -> bool {
+        match self {
+            FileKind::Identity
+            | FileKind::IdentityCopy
+            | FileKind::Manifest
+            | FileKind::ManifestCopy
+            | FileKind::LogSegment
+            | FileKind::LogReserve
+            | FileKind::KeyJournal => false,
+            FileKind::SledDb
+            | FileKind::SledConf
+            | FileKind::SledSnapshot
+            | FileKind::LsmCurrent
+            | FileKind::LsmVersion
+            | FileKind::LsmTable
+            | FileKind::LsmBlob => true,
         }
     }
 
@@ -88,11 +148,17 @@ impl FileKind {
             "identity" => Some(FileKind::Identity),
             "identity.copy" => Some(FileKind::IdentityCopy),
             "manifest" if !is_in("lsm-") => Some(FileKind::Manifest),
+            "manifest.copy" if !is_in("lsm-") => Some(FileKind::ManifestCopy),
+            "reserve" if is_in("/wal/") => Some(FileKind::LogReserve),
             _ if is_in("/wal/") && name.ends_with(".log") => Some(FileKind::LogSegment),
             _ if name.starts_with("keys-") => Some(FileKind::KeyJournal),
             "db" if is_in("/sled-") => Some(FileKind::SledDb),
             "conf" if is_in("/sled-") => Some(FileKind::SledConf),
             _ if is_in("/sled-") && name.starts_with("snap.") => Some(FileKind::SledSnapshot),
+            "current" if is_in("/lsm-") => Some(FileKind::LsmCurrent),
+            _ if is_in("/tables/") && is_in("/lsm-") => Some(FileKind::LsmTable),
+            _ if is_in("/blobs/") && is_in("/lsm-") => Some(FileKind::LsmBlob),
+            _ if is_in("/lsm-") && name.starts_with('v') => Some(FileKind::LsmVersion),
             _ => None,
         }
     }

@@ -14,7 +14,8 @@ pub enum Outcome {
     Healed,
     /// Some keys are reported as lost, and nothing else is wrong.
     ReportedLoss,
-    /// After a crash: the last batch was cut as one that was being written.
+    /// After a crash: the last batch was cut as one that was being written, or the last segment was gone as one that was
+    /// about to be.
     TornTail,
     /// The directory does not open, and says why.
     Refused,
@@ -55,7 +56,7 @@ impl Outcome {
         match self {
             Outcome::NoEffect | Outcome::Healed | Outcome::ReportedLoss => true,
             Outcome::TornTail => cell.file == FileKind::LogSegment && !template.is_left_cleanly(),
-            Outcome::Refused => true,
+            Outcome::Refused => cell.file.is_of_a_store(),
             Outcome::Violation => false,
         }
     }

@@ -7,7 +7,6 @@ use crate::random::Dice;
 use crate::shard::{DrivenShard, Settings};
 use core::fmt;
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 
 /// Keys of a directory.
@@ -102,12 +101,9 @@ struct Building {
 impl Building {
     fn write(&mut self, shard: &mut DrivenShard, batches: u64) -> Result<(), String> {
         for _ in 0..batches {
-            self.model.before_last_batch.clear();
+            self.model.last_batch = self.model.keys.len() as u64 + 1;
             for _ in 0..self.dice.between(1, 4) {
-                let version = self.model.next_version(self.dice.below(KEYS.into()) as u32);
-                let before = self.model.keys.insert(version.key, version.number).unwrap_or(0);
-                self.model.before_last_batch.entry(version.key).or_insert(before);
-                shard.append(version);
+                shard.append(self.model.next_version(self.dice.below(KEYS.into()) as u32));
             }
             shard.commit()?;
         }
@@ -115,33 +111,37 @@ impl Building {
     }
 }
 
-/// What a directory holds.
+/// What a directory holds: every version that was ever written to it, and acknowledged. A version's number is also the
+/// number of its record in the log.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Model {
-    /// The last version of each key; all were acknowledged.
-    pub keys: BTreeMap<u32, u64>,
-    /// What the keys of the last batch held before it; 0 for nothing.
-    pub before_last_batch: BTreeMap<u32, u64>,
-    last_version: u64,
+    /// The key of each version, in order: the first is that of version 1.
+    keys: Vec<u32>,
+    /// The first version of the last batch.
+    pub last_batch: u64,
 }
 
 impl Model {
     /// A version that is newer than all.
     pub fn next_version(&mut self, key: u32) -> Version {
-        self.last_version += 1;
-        Version { key, number: self.last_version }
+        self.keys.push(key);
+        Version { key, number: self.keys.len() as u64 }
+    }
+
+    /// The last version of each key, among those below `end`.
+    pub fn before(&self, end: u64) -> BTreeMap<u32, u64> {
+        self.keys.iter().copied().zip(1..end).collect()
+    }
+
+    /// The last version of each key.
+    pub fn all(&self) -> BTreeMap<u32, u64> {
+        self.before(u64::MAX)
     }
 
     /// As lines.
     pub fn encode(&self) -> String {
-        let mut text = format!("last {}\n", self.last_version);
-        for (key, number) in &self.keys {
-            writeln!(text, "key {key} {number}").expect("a string takes everything");
-        }
-        for (key, number) in &self.before_last_batch {
-            writeln!(text, "before {key} {number}").expect("a string takes everything");
-        }
-        text
+        let keys = self.keys.iter().map(|key| format!("{key}\n"));
+        format!("last batch {}\n{}", self.last_batch, keys.collect::<String>())
     }
 
     /// The inverse of [`Model::encode`].
@@ -149,17 +149,26 @@ impl Model {
     /// # Errors
     /// A line that is none.
     pub fn decode(text: &str) -> Result<Model, String> {
-        let mut model = Model::default();
-        for line in text.lines() {
-            let words: Vec<&str> = line.split(' ').collect();
-            let numbers: Vec<u64> = words[1..].iter().filter_map(|word| word.parse().ok()).collect();
-            match (words[0], numbers.as_slice()) {
-                ("last", &[number]) => model.last_version = number,
-                ("key", &[key, number]) => drop(model.keys.insert(key as u32, number)),
-                ("before", &[key, number]) => drop(model.before_last_batch.insert(key as u32, number)),
-                _ => return Err(format!("{line:?} is no line of a model")),
-            }
+        let bad = |line: &str| format!("{line:?} is no line of a model");
+        let (first, rest) = text.split_once('\n').ok_or_else(|| bad(text))?;
+        let last_batch = first.strip_prefix("last batch ").and_then(|number| number.parse().ok());
+        let keys = rest.lines().map(|line| line.parse().map_err(|_| bad(line))).collect::<Result<_, _>>()?;
+        Ok(Model { keys, last_batch: last_batch.ok_or_else(|| bad(first))? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Model;
+
+    #[test]
+    fn a_model_knows_what_stood_before_a_version() {
+        let mut model = Model { last_batch: 3, ..Model::default() };
+        for key in [5, 6, 5, 7] {
+            model.next_version(key);
         }
-        Ok(model)
+        assert_eq!(model.before(3), [(5, 1), (6, 2)].into());
+        assert_eq!(model.all(), [(5, 3), (6, 2), (7, 4)].into());
+        assert_eq!(Model::decode(&model.encode()), Ok(model));
     }
 }

@@ -8,6 +8,7 @@
 
 use super::cell::Cell;
 use super::examine::{Verdict, examine};
+use super::fault::Fault;
 use super::files::{self, FileKind};
 use super::outcome::Outcome;
 use super::template::{Model, Template};
@@ -100,8 +101,8 @@ fn one_fault(
     let donors: Vec<&PathBuf> = prepared.files.iter().map(|(_, path)| path).filter(|path| *path != file).collect();
     let donor = scratch.join(dice.pick(&donors));
     let what = cell.fault.inject(&scratch.join(file), &donor, dice).map_err(failed)?;
-    let looked =
-        catch_unwind(AssertUnwindSafe(|| examine(scratch, settings, prepared.template, &prepared.model, dice)));
+    let ends = ends(prepared, cell, file);
+    let looked = catch_unwind(AssertUnwindSafe(|| examine(scratch, settings, &prepared.model, &ends, dice)));
     let mut verdict =
         looked.unwrap_or_else(|panic| Verdict::new(Outcome::Violation, format!("a panic came out: {}", text(&*panic))));
     if !verdict.outcome.is_allowed(cell, prepared.template) && verdict.outcome != Outcome::Violation {
@@ -110,6 +111,18 @@ fn one_fault(
     }
     verdict.detail = format!("{}: {}: {what}: {}", prepared.template, file.display(), verdict.detail);
     Ok(verdict)
+}
+
+/// Where the log may have been cut without a word: nowhere, unless the process was killed; then before its last batch, and
+/// where a whole segment is gone, before that.
+fn ends(prepared: &Prepared, cell: Cell, file: &Path) -> Vec<u64> {
+    if prepared.template.is_left_cleanly() || cell.file != FileKind::LogSegment {
+        return Vec::new();
+    }
+    let name = file.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let first = u64::from_str_radix(name.split('-').next().unwrap_or_default(), 16);
+    let of_segment = first.ok().filter(|_| cell.fault == Fault::Deleted);
+    [prepared.model.last_batch].into_iter().chain(of_segment).collect()
 }
 
 fn text(panic: &(dyn core::any::Any + Send)) -> &str {
