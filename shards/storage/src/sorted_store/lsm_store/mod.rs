@@ -32,8 +32,9 @@ use std::sync::Arc;
 
 /// Reads see everything: no reader asks for the past.
 const NEWEST: SeqNo = SeqNo::MAX;
-/// The note of how far the store goes. Shorter than any token, so no stored key equals it.
-const UPTO: &[u8] = b"upto";
+/// The note of how far the store goes stands four times, far from itself, so that no single damaged block takes it. The keys
+/// are shorter than any token, so no stored key equals one.
+const UPTO: [&[u8]; 4] = [b"\x00upto", b"\x55upto", b"\xaaupto", b"\xffupto"];
 
 /// How to open an LSM store.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -105,12 +106,24 @@ impl LsmStore {
         Ok(Stored { object, lsn })
     }
 
+    /// All copies that can be read say the same, for they were written together.
     fn note(&self) -> Result<Lsn, SortedStoreError> {
-        let Some(note) = self.tree.get(UPTO, NEWEST).map_err(|error| failed(&self.path, &error))? else {
+        let mut outcome = Ok(Lsn(0));
+        for key in UPTO {
+            let note = guard::reading(|| self.read_note(key));
+            match note {
+                Ok(note) => return Ok(note),
+                Err(error) => outcome = Err(failed_as(&self.path, format!("its note: {error}"), FailureKind::Damaged)),
+            }
+        }
+        outcome
+    }
+
+    fn read_note(&self, key: &[u8]) -> Result<Lsn, SortedStoreError> {
+        let Some(note) = self.tree.get(key, NEWEST).map_err(|error| failed(&self.path, &error))? else {
             return Ok(Lsn(0));
         };
-        let (lsn, envelope) = envelope::open(UPTO, &note)
-            .map_err(|error| failed_as(&self.path, format!("its note: {error}"), FailureKind::Damaged))?;
+        let (lsn, envelope) = envelope::open(key, &note)?;
         assert!(envelope == Envelope::Whole(&[]), "the note is the envelope alone");
         Ok(lsn)
     }
@@ -151,7 +164,9 @@ impl SortedStore for LsmStore {
     /// The note goes into the same memtable as what it speaks of, and a memtable becomes durable as a whole.
     fn flush_task(&mut self, upto: Lsn) -> FlushTask {
         let sealed = guard::changing("lsm", &self.path, || {
-            let _sizes = self.tree.insert(UPTO, envelope::whole(UPTO, upto, &[]), upto.0);
+            for key in UPTO {
+                let _sizes = self.tree.insert(key, envelope::whole(key, upto, &[]), upto.0);
+            }
             self.flusher.seal();
             Ok(())
         });

@@ -1,0 +1,177 @@
+//! One fault in one file of an LSM store, again and again: it is noticed, or it changes nothing.
+//!
+//! Two versions of every key lie in the files, so that an old one would be found if the newest were passed over. After each
+//! fault every key is read and the store is scanned: the newest object, or word that it cannot be read, and nothing else.
+//! `RONDO_FAULTS` sets the number of faults.
+
+mod engines;
+
+use engines::{Home, large, put};
+use rondo_storage::sorted_store::{FileCursor, ScanPage, stored_key};
+use rondo_storage::{Engine, FailureKind, Lsn, PageLimits, SortedStore, SortedStoreError};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const KEYS: u64 = 160;
+const FAULTS: u64 = 150;
+
+fn token(key: u64) -> u128 {
+    u128::from(key.wrapping_mul(0x9E37_79B9_7F4A_7C15)) << 64
+}
+
+/// Some in tables, some in blob files.
+fn object(key: u64, round: u64) -> Vec<u8> {
+    large((key + 7 * round) as u8, if key.is_multiple_of(5) { 5000 } else { 300 })
+}
+
+/// A merged level and two young tables.
+fn prepare() -> Home {
+    let home = Home::new(Engine::Lsm);
+    let mut store = home.open_lsm();
+    for round in 0..6 {
+        for key in 0..KEYS {
+            put(&mut store, round * KEYS + key + 1, token(key), "key", &object(key, round));
+        }
+        store.flush_durable(Lsn((round + 1) * KEYS)).expect("flushed");
+        if round == 3 {
+            store.settle().expect("merged");
+        }
+    }
+    store.settle().expect("merged");
+    home
+}
+
+fn files_below(root: &Path, under: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(root.join(under)).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let path = under.join(entry.file_name());
+        if entry.path().is_dir() { files_below(root, &path, found) } else { found.push(path) }
+    }
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound
+    }
+}
+
+/// Changes the bytes in one of four ways; what was done.
+fn spoil(bytes: &mut Vec<u8>, random: &mut Random) -> String {
+    let at = random.below(bytes.len());
+    match random.below(5) {
+        0 => {
+            let end = bytes.len().min(at + 512);
+            bytes[at..end].fill(0);
+            format!("zeros from {at} to {end}")
+        }
+        1 => {
+            bytes.truncate(at);
+            format!("cut off at {at}")
+        }
+        2 if bytes.len() > 8192 => {
+            let pages = bytes.len() / 4096;
+            let (a, b) = (random.below(pages), random.below(pages));
+            for offset in 0..4096 {
+                bytes.swap(a * 4096 + offset, b * 4096 + offset);
+            }
+            format!("pages {a} and {b} changed places")
+        }
+        _ => {
+            bytes[at] ^= 1 << random.below(8);
+            format!("a bit of byte {at}")
+        }
+    }
+}
+
+fn scan_all(store: &dyn SortedStore) -> Vec<ScanPage> {
+    let (mut from, mut pages) = (Vec::new(), Vec::new());
+    loop {
+        let page = store.scan(&from, u128::MAX, PageLimits { entries_max: 40, bytes_max: 1 << 20 }).expect("scanned");
+        let next = page.next.clone();
+        pages.push(page);
+        let Some(next) = next else { return pages };
+        assert!(next > from, "a scan goes forward");
+        from = next;
+    }
+}
+
+/// Reads everything; the number of keys that cannot be read.
+fn check(store: &dyn SortedStore, fault: &str) -> u64 {
+    let pages = scan_all(store);
+    let mut hidden = 0;
+    for key in 0..KEYS {
+        let stored_key = stored_key(token(key), b"key");
+        let mut entries = pages.iter().flat_map(|page| &page.entries);
+        let scanned = entries.find(|entry| entry.token == token(key));
+        let is_named = pages.iter().any(|page| {
+            let in_gap = |gap: &rondo_storage::sorted_store::KeyGap| {
+                gap.from <= stored_key && gap.to.as_ref().is_none_or(|to| stored_key < *to)
+            };
+            page.unreadable.contains(&stored_key) || page.gaps.iter().any(in_gap)
+        });
+        assert!(scanned.is_some() || is_named, "{fault}: a scan passes over key {key}");
+        if let Some(entry) = scanned {
+            assert!(entry.object == object(key, 5), "{fault}: a scan shows something else for key {key}");
+        }
+        match store.get(token(key), b"key") {
+            Ok(Some(stored)) => assert!(stored.object == object(key, 5), "{fault}: something else for key {key}"),
+            Ok(None) => panic!("{fault}: key {key} is said to be absent"),
+            Err(SortedStoreError::Unreadable { .. }) => hidden += 1,
+            Err(error) => panic!("{fault}: {error}"),
+        }
+    }
+    hidden
+}
+
+fn damaged_files(store: &dyn SortedStore) -> usize {
+    let (mut cursor, mut damaged) = (FileCursor::default(), 0);
+    loop {
+        let check = store.verify_files(&mut cursor, 1 << 20).expect("checked");
+        damaged += check.damaged.len();
+        if check.is_done {
+            return damaged;
+        }
+    }
+}
+
+#[test]
+fn one_fault_in_any_file_is_noticed_or_changes_nothing() {
+    let home = prepare();
+    let good = home.path();
+    let mut files = Vec::new();
+    files_below(&good, Path::new(""), &mut files);
+    files.sort();
+    let faults = std::env::var("RONDO_FAULTS").map_or(FAULTS, |faults| faults.parse().expect("a number"));
+    let (mut random, mut shut, mut hiding, mut harmless) = (Random(42), 0, 0, 0);
+    for number in 0..faults {
+        let spoiled = Home::new(Engine::Lsm);
+        for file in &files {
+            let to = spoiled.path().join(file);
+            fs::create_dir_all(to.parent().expect("a parent")).expect("made");
+            fs::copy(good.join(file), to).expect("copied");
+        }
+        let file = &files[random.below(files.len())];
+        let before = fs::read(good.join(file)).expect("readable");
+        let mut bytes = before.clone();
+        let fault = format!("fault {number} in {}: {}", file.display(), spoil(&mut bytes, &mut random));
+        fs::write(spoiled.path().join(file), &bytes).expect("writable");
+        let store = match spoiled.try_open() {
+            Ok(store) => store,
+            Err(SortedStoreError::Failed { kind: FailureKind::Damaged, .. }) => {
+                assert!(bytes != before, "{fault}: shut for nothing");
+                shut += 1;
+                continue;
+            }
+            Err(error) => panic!("{fault}: {error}"),
+        };
+        assert_eq!(store.durable_upto().expect("a note"), Lsn(6 * KEYS), "{fault}");
+        let hidden = check(&*store, &fault);
+        assert_eq!(damaged_files(&*store) > 0, bytes != before, "{fault}: the files are what they are");
+        if hidden > 0 { hiding += 1 } else { harmless += 1 }
+    }
+    println!("{faults} faults: {shut} keep the store shut, {hiding} hide keys, {harmless} hide none");
+    assert!(hiding > 0, "no fault had an effect");
+}
