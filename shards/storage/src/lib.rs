@@ -31,6 +31,7 @@ pub mod record;
 pub mod recovery;
 pub mod relayout;
 pub mod reopen;
+mod rescue;
 pub mod rewrite;
 pub mod salvage;
 pub mod scrub;

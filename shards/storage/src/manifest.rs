@@ -66,6 +66,19 @@ impl Manifest {
         }
     }
 
+    /// Is it the manifest of this shard, and for this engine? [`StorageError::Foreign`] says what it is instead.
+    pub fn check_owner(&self, shard: u16, engine: &str) -> Result<(), StorageError> {
+        let foreign = |what: String| Err(StorageError::Foreign { path: TWIN.main.to_owned(), what });
+        if self.shard != shard {
+            let found = self.shard;
+            return foreign(format!("belongs to shard {found}, not to shard {shard}; was a directory moved?"));
+        }
+        if self.engine != engine {
+            return foreign(format!("engine is {}, not {engine}; set engine = \"{0}\"", self.engine));
+        }
+        Ok(())
+    }
+
     /// Reads the manifest; `None` if there is none.
     ///
     /// # Errors

@@ -8,8 +8,9 @@ use crate::error::StorageError;
 use crate::generations::remove_leftovers;
 use crate::limits::{StoreLimits, WalLimits};
 use crate::manifest::Manifest;
-use crate::recovery::{RecoverOptions, Recovered, recover};
-use crate::sorted_store::{SortedStore, StoreConfig, open_store};
+use crate::recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
+use crate::rescue::{Damage, is_damage, open_named, open_unnamed, replace_store};
+use crate::sorted_store::{SortedStore, StoreConfig};
 use std::path::Path;
 
 /// How to open a shard.
@@ -43,18 +44,44 @@ pub struct OpenShard {
 
 /// Opens the shard in `path`, creating what is not there. Call it from a thread that is not pinned: the threads of the
 /// sorted stores inherit where they may run.
+///
+/// Damage is no error: what it cost stands in the report and among the shard's wounds. A disk without room, or one that
+/// refuses, is one; so is a directory of another shard, engine or version, which is left as it is.
 pub fn open_shard(path: &Path, options: &OpenOptions) -> Result<OpenShard, StorageError> {
     let disk = StdDisk::open(path).map_err(StorageError::io("open", &path.display().to_string()))?;
-    let manifest = run_ready(Manifest::read(&disk))?;
-    let named = manifest.map(|manifest| manifest.store);
-    let generation = named.unwrap_or(1);
-    let mut sorted = open_store(path, generation, &options.store)?;
+    let mut manifest = run_ready(Manifest::read_copies(&disk))?.value;
+    let mut rescued = RecoveryReport::default();
+    let (mut sorted, generation) = match &mut manifest {
+        Some(manifest) => {
+            manifest.check_owner(options.shard, options.store.engine.name())?;
+            let sorted = match open_named(path, options, manifest)? {
+                Ok(store) => store,
+                Err(damage) => replace_store(path, &disk, options, manifest, damage, &mut rescued)?,
+            };
+            (sorted, manifest.store)
+        }
+        None => open_unnamed(path, &disk, options, &mut rescued)?,
+    };
     let OpenOptions { shard, salt, unix_seconds, vnode_bits, limits: store, wal, .. } = *options;
-    let recover_options = RecoverOptions { shard, salt, unix_seconds, generation, vnode_bits, store, wal };
-    let recovered = run_ready(recover(&disk, &mut *sorted, recover_options))?;
-    if named.is_some() {
-        let removed = remove_leftovers(path, options.store.engine, generation);
-        removed.map_err(StorageError::io("remove what a rewrite left in", &path.display().to_string()))?;
-    }
+    let recover_with = |sorted: &mut dyn SortedStore, generation: u32| {
+        run_ready(recover(
+            &disk,
+            sorted,
+            RecoverOptions { shard, salt, unix_seconds, generation, vnode_bits, store, wal },
+        ))
+    };
+    let mut recovered = match (recover_with(&mut *sorted, generation), &mut manifest) {
+        // It opened, and failed when the log was to go into it.
+        (Err(StorageError::Sorted(error)), Some(manifest)) if is_damage(&error) && rescued.wounds.is_empty() => {
+            let damage = Damage { what: error.to_string(), store: Some(sorted) };
+            sorted = replace_store(path, &disk, options, manifest, damage, &mut rescued)?;
+            recover_with(&mut *sorted, manifest.store)?
+        }
+        (recovered, _) => recovered?,
+    };
+    let generation = recovered.manifest.store;
+    recovered.report.absorb(rescued);
+    let removed = remove_leftovers(path, options.store.engine, generation);
+    removed.map_err(StorageError::io("remove what a rewrite left in", &path.display().to_string()))?;
     Ok(OpenShard { recovered, sorted, generation })
 }

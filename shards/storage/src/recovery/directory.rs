@@ -80,18 +80,11 @@ pub(super) async fn open<D: Disk>(
 /// Is the manifest about what was opened, and has the store what it says? A store that goes less far than the manifest has
 /// lost its end, and would answer with old objects.
 fn check(manifest: &Manifest, sorted: &dyn SortedStore, options: &RecoverOptions) -> Result<(), StorageError> {
-    let foreign = |what: String| StorageError::Foreign { path: "manifest".to_owned(), what };
-    let (found, expected) = (manifest.shard, options.shard);
-    if found != expected {
-        return Err(foreign(format!("belongs to shard {found}, not to shard {expected}; was a directory moved?")));
-    }
-    let engine = sorted.engine();
-    if manifest.engine != engine {
-        return Err(foreign(format!("engine is {}, not {engine}; set engine = \"{0}\"", manifest.engine)));
-    }
+    manifest.check_owner(options.shard, sorted.engine())?;
     let (found, expected) = (manifest.store, options.generation);
     if found != expected {
-        return Err(foreign(format!("names store {found}, but store {expected} was opened")));
+        let what = format!("names store {found}, but store {expected} was opened");
+        return Err(StorageError::Foreign { path: "manifest".to_owned(), what });
     }
     let durable = sorted.durable_upto()?;
     if durable >= manifest.upto {

@@ -75,6 +75,14 @@ impl RecoveryReport {
     pub fn has_lost(&self) -> bool {
         self.records_lost > 0 || !self.wounds.is_empty()
     }
+
+    /// Adds what was found before the log was read.
+    pub(crate) fn absorb(&mut self, before: RecoveryReport) {
+        self.records_lost += before.records_lost;
+        self.wounds.splice(0..0, before.wounds);
+        self.set_aside.splice(0..0, before.set_aside);
+        self.repaired.splice(0..0, before.repaired);
+    }
 }
 
 /// A shard that can go on.

@@ -2,6 +2,9 @@
 
 #![expect(dead_code, reason = "each test file uses its own part")]
 
+pub mod life;
+pub mod traced;
+
 use rondo_storage::limits::PAGE_BYTES;
 use rondo_storage::{
     ColdFound, Delivery, Disk, DiskFile, LogRecord, Lookup, Lsn, RecoverOptions, Recovered, SortedStore,
@@ -300,18 +303,14 @@ pub enum Seen {
 }
 
 /// A shard on a disk: store, log and sorted store, driven by hand.
-pub struct Shard {
-    pub disk: CrashDisk,
+pub struct Shard<D: Disk = CrashDisk> {
+    pub disk: D,
     pub recovered: Recovered,
-    pub writer: WalWriter<CrashDisk>,
+    pub writer: WalWriter<D>,
 }
 
-impl Shard {
-    pub fn open(
-        disk: &CrashDisk,
-        sorted: &mut dyn SortedStore,
-        options: RecoverOptions,
-    ) -> Result<Shard, StorageError> {
+impl<D: Disk> Shard<D> {
+    pub fn open(disk: &D, sorted: &mut dyn SortedStore, options: RecoverOptions) -> Result<Shard<D>, StorageError> {
         let recovered = run_ready(recover(disk, sorted, options))?;
         let writer = WalWriter::resume(disk.clone(), recovered.position.clone(), options.wal);
         Ok(Shard { disk: disk.clone(), recovered, writer })
