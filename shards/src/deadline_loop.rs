@@ -63,7 +63,10 @@ impl Shard {
         counters.client_bytes_out = self.clients.traffic.bytes_out.get();
         counters.peer_bytes_in = self.peers.traffic.bytes_in.get();
         counters.peer_bytes_out = self.peers.traffic.bytes_out.get();
+        let (bits, shards) = (self.facts.view.ring.bits(), self.facts.shards);
+        let wounds = self.wounded.look(self.store.wounds(), self.index, bits, shards);
         self.watch.publish(ShardReport {
+            wounds,
             stats: *self.core.stats(),
             store: self.store.stats(),
             counters,

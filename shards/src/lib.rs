@@ -30,6 +30,7 @@ pub mod start_error;
 pub mod status;
 mod upkeep;
 mod watch;
+mod wounded;
 
 pub use config::{NodeConfig, NodeEntry, StoreRewrite};
 pub use directory::{OnStep, StartStep};
@@ -41,3 +42,4 @@ pub use preflight::{PreflightError, preflight};
 pub use rondo_storage::{Engine, sorted_store::UnknownEngine};
 pub use start_error::{ShardFailure, StartError};
 pub use status::{DiskCondition, LinkStatus, NodeStatus, PeerStatus, Phase, ShardStatus, StoreStatus};
+pub use wounded::WoundStatus;

@@ -74,6 +74,8 @@ pub const HISTOGRAM_BUCKETS: usize = 98;
 const _: () = assert!(READ_BYTES_MAX < FRAME_BODY_BYTES_MAX);
 const _: () = assert!(CONNECTION_IN_FLIGHT_MAX <= u16::MAX as usize);
 
+/// Wounded vnodes that a line of the log names; the rest is counted.
+pub const WOUNDED_VNODES_NAMED_MAX: usize = 64;
 /// How long a start waits for a port that is taken: the kernel needs a moment to take apart what a killed node held.
 pub const PORT_FREE_WITHIN: Duration = Duration::from_secs(3);
 /// Time between two looks at it.

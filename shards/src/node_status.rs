@@ -58,6 +58,7 @@ impl Node {
             connections: report.connections,
             takes_writes: report.disk.condition == DiskCondition::Writable,
             store_trouble: report.store_trouble.clone(),
+            wounds: report.wounds,
             disk: report.disk.condition,
             disk_reason: report.disk.reason.clone(),
             disk_stalled_for: report.disk.stalled_since.map(|since| now - since),

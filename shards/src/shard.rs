@@ -38,6 +38,7 @@ use crate::net::{Arrivals, Calls, Clients, Destination, Peers, Socket};
 use crate::runtime::Notify;
 use crate::upkeep::Upkeep;
 use crate::watch::ShardWatch;
+use crate::wounded::Wounded;
 
 /// Everything that one core has.
 #[derive(Debug)]
@@ -67,6 +68,7 @@ pub(crate) struct Shard {
     /// What the disk takes, and its room.
     pub(crate) disk: DiskHealth,
     pub(crate) space: Arc<FreeSpace>,
+    pub(crate) wounded: Wounded,
     /// Rung when there is something for the log, or to end.
     pub(crate) commit_bell: Rc<Notify>,
     /// True while the core or the store is at work: a panic then is no connection's affair.
@@ -153,6 +155,7 @@ impl Shard {
             beats: Beats::default(),
             disk: DiskHealth::default(),
             space: parts.space,
+            wounded: Wounded::default(),
             commit_bell: Rc::default(),
             is_inside_core: false,
             effects: Effects::new(),

@@ -9,6 +9,8 @@ use rondo_protocol::node::{NodeId, ShardIndex};
 use rondo_protocol::stats::Stats;
 use rondo_protocol::view::ClusterView;
 
+use crate::wounded::WoundStatus;
+
 /// A whole node, as of its shards' last reports (at most a quarter of a second old while they tick).
 #[derive(Clone, Debug)]
 pub struct NodeStatus {
@@ -74,6 +76,8 @@ pub struct ShardStatus {
     pub disk_stalled_for: Option<Duration>,
     /// Why the sorted store is down, while it is: then keys outside memory may be unreadable.
     pub store_trouble: Option<String>,
+    /// What it has lost and not been given back.
+    pub wounds: WoundStatus,
     /// Its outgoing links.
     pub links: Vec<LinkStatus>,
 }

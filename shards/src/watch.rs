@@ -15,6 +15,7 @@ use crate::disk_health::DiskReport;
 use crate::metrics::Counters;
 use crate::status::LinkStatus;
 use crate::upkeep::UpkeepReport;
+use crate::wounded::WoundStatus;
 
 /// The window into one shard.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct ShardReport {
     pub(crate) connections: usize,
     pub(crate) disk: DiskReport,
     pub(crate) store_trouble: Option<String>,
+    pub(crate) wounds: WoundStatus,
     pub(crate) links: Vec<LinkStatus>,
     /// In the order of the node's peers.
     pub(crate) peers: Vec<PeerReport>,

@@ -46,6 +46,7 @@ fn shard_json(shard: &ShardStatus) -> Value {
         "takes_writes": shard.takes_writes,
         "disk": shard.disk.word(),
         "store_trouble": shard.store_trouble,
+        "wounds": { "wounds": shard.wounds.wounds, "vnodes": shard.wounds.vnodes },
         "disk_reason": shard.disk_reason,
         "disk_stalled_ms": shard.disk_stalled_for.map(|time| time.as_millis() as u64),
         "requests": {

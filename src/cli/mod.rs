@@ -5,6 +5,7 @@ pub(crate) mod batch;
 pub(crate) mod cluster;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod damage;
 pub(crate) mod data;
 pub(crate) mod engine;
 pub(crate) mod exit;
@@ -125,6 +126,9 @@ enum Command {
     /// Convert a stopped node's directory to another engine, or show what it has
     #[command(subcommand)]
     Engine(engine::EngineCommand),
+    /// List what a node has lost, or accept it
+    #[command(subcommand)]
+    Damage(damage::DamageCommand),
     /// Check a configuration file
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -161,6 +165,7 @@ fn perform(command: Command) -> Outcome {
         Command::Backup(command) => backup::run(command),
         Command::Scrub(arguments) => scrub::scrub(&arguments),
         Command::Engine(command) => engine::run(command),
+        Command::Damage(command) => damage::run(command),
         Command::Config(command) => config::run(command),
         Command::Completions(arguments) => completions::print(&arguments, &mut CommandLine::command()),
     }

@@ -238,6 +238,16 @@ pub(super) const GAUGES: &[GaugeMetric] = &[
         read: |report, _| report.store.filter_vnodes_open as f64,
     },
     GaugeMetric {
+        name: "rondo_wounds",
+        help: "Ranges of keys of which something acknowledged is missing; see rondo damage list",
+        read: |report, _| report.wounds.wounds as f64,
+    },
+    GaugeMetric {
+        name: "rondo_wounded_vnodes",
+        help: "Virtual nodes of the shard that such ranges touch",
+        read: |report, _| report.wounds.vnodes as f64,
+    },
+    GaugeMetric {
         name: "rondo_wal_pending_bytes",
         help: "Bytes that wait for the next commit",
         read: |report, _| report.store.pending_bytes as f64,
