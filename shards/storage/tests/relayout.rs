@@ -155,7 +155,9 @@ fn filled(path: &Path, shards: u16, engine: Engine) -> Objects {
     };
     put(&mut node, 0..400, 1);
     node.checkpoint();
-    put(&mut node, 200..600, 2);
+    put(&mut node, 200..400, 2);
+    node.commit();
+    put(&mut node, 400..600, 2);
     node.bound_clock(77_000);
     node.commit();
     node.directory.close_clean().expect("closed");
@@ -277,4 +279,82 @@ fn what_was_set_aside_survives_its_layout() {
     fs::write(dir.path().join("layout-0001/shard-001/wal").join(aside), "rot").expect("written");
     relayout_at(dir.path(), 1, Engine::Sled).expect("moved");
     assert_eq!(names(&dir.path().join("set-aside")), [format!("layout-0001-shard-001-{aside}")]);
+}
+
+/// Flips a bit in the stored object of `key`, behind the store's back.
+fn spoil(path: &Path, key: u64, shards: u16) {
+    let store = path.join(format!("layout-0001/shard-{:03}/sled-0001", owner(key, shards)));
+    let db = sled::Config::new().path(store).open().expect("it opens");
+    let objects = db.open_tree("objects").expect("it is there");
+    let stored_key = [&token(key).to_be_bytes()[..], &key.to_be_bytes()].concat();
+    let mut value = objects.get(&stored_key).expect("readable").expect("it is there").to_vec();
+    *value.last_mut().expect("not empty") ^= 1;
+    objects.insert(stored_key, value).expect("written");
+    db.flush().expect("flushed");
+}
+
+/// Who is unreadable among all keys; the others must hold what is expected.
+fn unreadable(path: &Path, objects: &Objects) -> Vec<u64> {
+    let mut node = Shards::open(open_directory(path));
+    let mut found = Vec::new();
+    for (&key, expected) in objects {
+        match node.get(key) {
+            Ok(object) => assert_eq!(object.as_ref(), Some(expected), "key {key}"),
+            Err(()) => found.push(key),
+        }
+    }
+    node.directory.close_as_found(false).expect("closed");
+    found
+}
+
+#[test]
+fn what_cannot_be_read_travels_along_as_a_wound_until_it_is_written_again() {
+    let dir = private_dir();
+    let mut objects = filled(dir.path(), 2, Engine::Sled);
+    // The third one has a newer version in the log: nothing of it is missing.
+    [11, 42, 300].into_iter().for_each(|key| spoil(dir.path(), key, 2));
+    let report = relayout_at(dir.path(), 3, Engine::Sled).expect("moved");
+    assert_eq!((report.copied.objects, report.wounds, report.has_lost), (598, 2, true));
+    assert_eq!(unreadable(dir.path(), &objects), [11, 42]);
+
+    let mut node = Shards::open(open_directory(dir.path()));
+    node.put(11, b"again");
+    objects.insert(11, b"again".to_vec());
+    node.checkpoint();
+    drop(node);
+    for (shards, engine) in [(1, Engine::Lsm), (2, Engine::Lsm), (2, Engine::Sled), (5, Engine::Sled)] {
+        let report = relayout_at(dir.path(), shards, engine).expect("moved");
+        assert_eq!((report.copied.objects, report.wounds, report.has_lost), (599, 2, false));
+        assert_eq!(unreadable(dir.path(), &objects), [42]);
+    }
+    let wounds = Shards::open(open_directory(dir.path()))
+        .open
+        .iter()
+        .map(|(shard, _)| {
+            let wounds = shard.recovered.store.wounds();
+            wounds.iter().map(|wound| (wound.from, wound.to, wound.keys)).collect::<Vec<_>>()
+        })
+        .collect::<Vec<_>>()
+        .concat();
+    assert!(wounds.contains(&(token(42), token(42), Some(1))), "{wounds:?}");
+}
+
+#[test]
+fn an_old_object_that_a_wound_hides_stays_hidden_wherever_it_goes() {
+    let dir = private_dir();
+    let objects = filled(dir.path(), 1, Engine::Sled);
+    // The log rots where key 250 got its second version: what the store has of it is old.
+    let wal = dir.path().join("layout-0001/shard-000/wal");
+    let newer = [&250u64.to_be_bytes()[..], &object(250, 2)].concat();
+    for path in fs::read_dir(wal).expect("a log").map(|file| file.expect("a segment").path()) {
+        let mut bytes = fs::read(&path).expect("readable");
+        if let Some(at) = bytes.windows(newer.len()).position(|window| window == newer) {
+            bytes[at + 20] ^= 1;
+            fs::write(path, bytes).expect("writable");
+        }
+    }
+    for (shards, engine) in [(2, Engine::Sled), (3, Engine::Lsm), (1, Engine::Sled)] {
+        relayout_at(dir.path(), shards, engine).expect("moved");
+        assert_eq!(unreadable(dir.path(), &objects), [250]);
+    }
 }

@@ -79,12 +79,6 @@ impl Target {
         if watch.is_stopped() {
             return Err(RelayoutError::Interrupted);
         }
-        if !self.wounds.is_empty() {
-            // Nothing can keep them yet, and without them a loss would look like an absence.
-            let what = format!("{} ranges of it cannot be read", self.wounds.len());
-            let remedy = "Start the node with the layout that it has";
-            return Err(failed(StorageError::Damaged { path: "the old layout".to_owned(), offset: 0, what, remedy }));
-        }
         let (path, options, wounds) = (self.path.clone(), self.options, self.wounds.len());
         self.close().map_err(&failed)?;
         Ok(TargetOutcome { found: read_back(&path, &options, watch)?, wounds })
