@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rondo_client::Options;
 use rondo_client::blocking::Client;
+use rustix::process::Signal;
 use serde_json::Value;
 use support::{TestCluster, rondo, skip};
 
@@ -362,4 +363,61 @@ fn a_scrub_that_is_due_begins_by_itself_and_is_noted() {
     let (_, jobs) = support::http_get(admin, "/admin/jobs").expect("it answers");
     let jobs: Value = serde_json::from_str(&jobs).expect("JSON");
     assert_eq!((&jobs["jobs"][0]["kind"], &jobs["jobs"][0]["state"]), (&"scrub".into(), &"done".into()), "{jobs}");
+}
+
+#[test]
+fn planted_damage_in_a_store_is_found_by_a_scrub_and_stays_known() {
+    let mut cluster = TestCluster::lay_out(1, 1);
+    let config = cluster.directory.path().join("keyspaces.toml");
+    let keyspaces = fs::read_to_string(&config).expect("readable");
+    // Damage in a page of sled may keep the whole store from opening, which is another story.
+    fs::write(&config, format!("engine = \"lsm\"\n{keyspaces}")).expect("writable");
+    cluster.node(0).restart();
+    let client = connect(&cluster);
+    fill(&client, 0);
+    let (mut state, mut value) = (1_u64, Vec::new());
+    for _ in 0..1000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        value.push((state >> 33) as u8); // Nothing that compresses.
+    }
+    client.put("victim", value.clone(), &options("default")).expect("stored");
+    let admin = cluster.node(0).admin.to_string();
+    // Its checkpoint carries everything into the store.
+    assert_eq!(json(&["scrub", "--admin", &admin]).0, 0);
+    cluster.node(0).kill();
+    assert!(spoil(&cluster.directory.path().join("n0"), &value[500..520]) > 0, "the value lies in the store");
+    cluster.node(0).restart();
+    let (code, scrubbed) = json(&["scrub", "--admin", &admin, "--share", "100"]);
+    assert_eq!(code, 5, "{scrubbed}");
+    assert!(scrubbed["result"]["damaged"].as_u64() > Some(0), "{scrubbed}");
+    let unreadable =
+        |client: &Client| client.get("victim", &options("default")).expect_err("it is damaged").to_string();
+    let said = unreadable(&connect(&cluster));
+    cluster.node(0).signal(Signal::TERM);
+    cluster.node(0).wait();
+    cluster.node(0).restart();
+    assert_eq!(unreadable(&connect(&cluster)), said, "a restart makes nothing of it");
+    let to = cluster.directory.path().join("backups").display().to_string();
+    let (code, made) = json(&["backup", "create", "--admin", &admin, "--to", &to]);
+    assert_eq!(code, 5, "the backup says what is not in it: {made}");
+}
+
+/// Changes a byte wherever `pattern` stands in the files of the sorted stores; how often that was.
+fn spoil(directory: &Path, pattern: &[u8]) -> usize {
+    let mut spoilt = 0;
+    for entry in fs::read_dir(directory).expect("listable") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            spoilt += spoil(&path, pattern);
+        } else if path.to_string_lossy().contains("lsm-") {
+            let mut bytes = fs::read(&path).expect("readable");
+            let places: Vec<usize> = (0..bytes.len().saturating_sub(pattern.len()))
+                .filter(|&at| bytes[at] == pattern[0] && bytes[at..].starts_with(pattern))
+                .collect();
+            places.iter().for_each(|&at| bytes[at] ^= 1);
+            spoilt += places.len();
+            fs::write(&path, bytes).expect("writable");
+        }
+    }
+    spoilt
 }

@@ -63,7 +63,8 @@ pub(crate) async fn commit_loop(shard: SharedShard, mut log: Log) -> bool {
     loop {
         let is_busy = commit_one(&shard, &mut log, &mut held).await
             | finish_one(&shard, &mut log).await
-            | refill_one(&shard, &mut log).await;
+            | refill_one(&shard, &mut log).await
+            | note_wounds(&shard, &mut log).await;
         if is_busy {
             continue;
         }
@@ -132,6 +133,19 @@ async fn finish_one(shard: &SharedShard, log: &mut Log) -> bool {
         }
     });
     true
+}
+
+/// Makes what was found to be lost durable. What the disk refuses is tried again at the next ring.
+async fn note_wounds(shard: &SharedShard, log: &mut Log) -> bool {
+    let owed = shard.with(|shard| core::mem::take(&mut shard.jobs.owes_wounds).then(|| shard.store.wounds().clone()));
+    let Some(wounds) = owed else { return false };
+    let noted = wounds.note(log.writer.disk(), &mut log.manifest).await;
+    let Err(error) = noted else { return true };
+    shard.with(|shard| {
+        tracing::warn!(shard = shard.index.0, %error, "what was lost could not be noted; it is tried again");
+        shard.jobs.owes_wounds = true;
+    });
+    false
 }
 
 /// Sets the reserve aside again, once there is room.

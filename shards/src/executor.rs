@@ -152,6 +152,7 @@ impl Shard {
             }
             Inbound::Connection(connection) => return self.take_over(*connection),
             Inbound::Run(job) => self.take_job(*job),
+            Inbound::Wounds(wounds) => self.take_wounds(wounds),
             Inbound::Drain => self.drain(),
             Inbound::Stop => self.stop(),
         }

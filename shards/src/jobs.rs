@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rondo_protocol::node::ShardIndex;
-use rondo_storage::{CompanionRequest, FrozenTable, Lsn, Manifest, StoreJob};
+use rondo_storage::{CompanionRequest, FrozenTable, Lsn, Manifest, StoreJob, Wound, Wounds};
 
 use crate::limits::JOBS_MAX;
 use crate::shard::{Shard, ShardPhase};
@@ -29,6 +29,8 @@ pub struct JobStart {
     pub upto: Lsn,
     /// The largest clock bound among them.
     pub hlc_bound: u64,
+    /// What the shard has lost and has not been given back.
+    pub wounds: Wounds,
 }
 
 type Begin = Box<dyn FnOnce(JobStart) -> Box<dyn StoreJob> + Send>;
@@ -73,6 +75,8 @@ pub(crate) struct Jobs {
     lineage: u64,
     upto: Lsn,
     hlc_bound: u64,
+    /// Wounds were found that no file names yet.
+    pub(crate) owes_wounds: bool,
 }
 
 impl Jobs {
@@ -85,6 +89,7 @@ impl Jobs {
             lineage: manifest.lineage,
             upto: manifest.upto,
             hlc_bound: manifest.hlc_bound,
+            owes_wounds: false,
         }
     }
 
@@ -100,7 +105,7 @@ impl Jobs {
     }
 
     /// Begins what may begin, and forgets what was cancelled.
-    fn begin(&mut self, shard: ShardIndex) {
+    fn begin(&mut self, shard: ShardIndex, wounds: &Wounds) {
         let upto = self.upto;
         for (needed, job) in core::mem::take(&mut self.waiting) {
             if job.is_cancelled.load(Ordering::Acquire) {
@@ -111,7 +116,8 @@ impl Jobs {
                 continue;
             }
             let (directory, lineage, hlc_bound) = (self.directory.clone(), self.lineage, self.hlc_bound);
-            self.begun.push_back((job.begin)(JobStart { shard, directory, lineage, upto, hlc_bound }));
+            let wounds = wounds.clone();
+            self.begun.push_back((job.begin)(JobStart { shard, directory, lineage, upto, hlc_bound, wounds }));
         }
     }
 }
@@ -128,10 +134,18 @@ impl Shard {
         self.start_jobs();
     }
 
+    /// A scrub has found what cannot be read: from now on it is known to be lost, and soon durably.
+    pub(crate) fn take_wounds(&mut self, wounds: Vec<Wound>) {
+        tracing::error!(shard = self.index.0, wounds = wounds.len(), "stored objects are damaged and count as lost");
+        self.store.add_wounds(wounds);
+        self.jobs.owes_wounds = true;
+        self.commit_bell.ring();
+    }
+
     /// Gives the companion the jobs that wait for nothing any more.
     pub(crate) fn start_jobs(&mut self) {
         if !self.jobs.waiting.is_empty() {
-            self.jobs.begin(self.index);
+            self.jobs.begin(self.index, self.store.wounds());
         }
         while let Some(job) = self.jobs.begun.pop_front() {
             if let Err(CompanionRequest::Run(job)) = self.cold.companion().ask(CompanionRequest::Run(job)) {

@@ -13,6 +13,7 @@ use rondo_protocol::now::Instant;
 use rondo_protocol::ticket::Origin;
 use rondo_protocol::wire::reply::DataReply;
 use rondo_protocol::wire::request::DataRequest;
+use rondo_storage::Wound;
 
 use crate::jobs::ShardJob;
 use crate::limits::{INBOX_BATCHES_MAX, REPLY_BATCHES_MAX, TELL_LIMIT};
@@ -54,6 +55,8 @@ pub(crate) enum Inbound {
     Connection(Box<HandedConnection>),
     /// A job for this core's companion.
     Run(Box<ShardJob>),
+    /// Objects of this core that turned out to be damaged.
+    Wounds(Vec<Wound>),
     /// From now on new requests are refused.
     Drain,
     /// Make everything durable and end.
@@ -128,7 +131,7 @@ impl Mesh {
         let route = &self.routes[usize::from(shard.0)];
         route.work.try_send(Inbound::Connection(Box::new(connection))).map_err(|error| match error.into_inner() {
             Inbound::Connection(connection) => *connection,
-            Inbound::Requests(_) | Inbound::Run(_) | Inbound::Drain | Inbound::Stop => {
+            Inbound::Requests(_) | Inbound::Run(_) | Inbound::Wounds(_) | Inbound::Drain | Inbound::Stop => {
                 unreachable!("it gives back what it was given")
             }
         })
@@ -144,6 +147,14 @@ impl Mesh {
         for (route, index) in self.routes.iter().zip(0..) {
             // A core that has ended needs no telling, and one that is stuck is the watchdog's affair.
             let _ = route.work.send_timeout(word(ShardIndex(index)), TELL_LIMIT);
+        }
+    }
+
+    /// The same for one of them.
+    pub(crate) fn tell(&self, shard: ShardIndex, word: Inbound) {
+        if let Some(route) = self.routes.get(usize::from(shard.0)) {
+            // As above.
+            let _ = route.work.send_timeout(word, TELL_LIMIT);
         }
     }
 

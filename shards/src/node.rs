@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use rondo_protocol::causality::{ActorId, Incarnation};
 use rondo_protocol::node::ShardIndex;
-use rondo_storage::NodeDir;
+use rondo_storage::{NodeDir, Wound};
 
 use crate::boot::{self, OpenShard};
 use crate::config::NodeConfig;
@@ -157,6 +157,11 @@ impl Node {
     /// before the job does, drops it.
     pub fn run_on_shards(&self, make: impl Fn(ShardIndex) -> ShardJob) {
         self.mesh.tell_each(|shard| Inbound::Run(Box::new(make(shard))));
+    }
+
+    /// Tells a shard what of it turned out to be damaged: it is answered as unreadable from then on, over restarts too.
+    pub fn add_wounds(&self, shard: ShardIndex, wounds: Vec<Wound>) {
+        self.mesh.tell(shard, Inbound::Wounds(wounds));
     }
 
     /// Where shards that end unexpectedly are reported.

@@ -226,7 +226,7 @@ fn copy(lifeline: &Lifeline, plan: &Plan, partial: &Partial, job: &Job) -> Resul
         node.run_on_shards(|shard| {
             let part = parts[usize::from(shard.0)].clone();
             let (prefix, stop) = (prefix.clone(), Arc::clone(&job.stop));
-            let begin = move |start: JobStart| part.begin(&start, vnode_bits, prefix, stop);
+            let begin = move |start: JobStart| part.begin(start, vnode_bits, prefix, stop);
             ShardJob::new(Arc::clone(&job.stop), begin).after_checkpoint()
         });
     });
@@ -252,17 +252,17 @@ struct ShardPart {
 impl ShardPart {
     fn begin(
         self,
-        start: &JobStart,
+        start: JobStart,
         vnode_bits: u8,
         prefix: Vec<u8>,
         stop: Arc<std::sync::atomic::AtomicBool>,
     ) -> Box<dyn rondo_storage::StoreJob> {
-        let JobStart { shard: ShardIndex(shard), lineage, upto, hlc_bound, .. } = *start;
+        let JobStart { shard: ShardIndex(shard), lineage, upto, hlc_bound, wounds, .. } = start;
         let seal = unix_millis().rotate_left(20) ^ lineage ^ u64::from(shard);
         let facts = FileFacts { shard, vnode_bits, seal, lineage, upto: upto.0, after: self.after, hlc_bound };
         // If the writer has gone, the job's first step notices.
         let _ = self.facts.try_send(facts);
-        let wish = CopyWish { vnode_bits, prefix, after: Lsn(self.after) };
+        let wish = CopyWish { vnode_bits, prefix, after: Lsn(self.after), wounds };
         Box::new(CopyJob::new(wish, self.pieces, self.progress, stop))
     }
 }

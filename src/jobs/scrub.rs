@@ -1,15 +1,15 @@
 //! A scrub of this node: every shard's store by a job on its companion, every shard's other files from here.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rondo_shards::{JobStart, ShardJob};
-use rondo_storage::Identity;
-use rondo_storage::scrub::{ScrubJob, Scrubbed, check_shard_files, rest_times};
+use rondo_storage::scrub::{ScrubJob, Scrubbed, check_shard_files, check_shard_log, rest_times};
+use rondo_storage::{Identity, JobMoment, JobStep, SortedStore, StoreJob};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Ended, Job, JobState, NotBegun};
+use super::{Ended, Job, JobState, NotBegun, unix_millis};
 use crate::limits::SCRUB_SHARE_PERCENT;
 use crate::supervisor::Lifeline;
 
@@ -39,36 +39,83 @@ pub(super) fn plan(lifeline: &Lifeline, order: ScrubOrder) -> Result<Plan, NotBe
     Ok(Plan { rest_times: rest_times(share), shards, data })
 }
 
+/// A job that does nothing: it is the checkpoint before it that is wanted.
+#[derive(Debug)]
+struct Nothing;
+
+impl StoreJob for Nothing {
+    fn name(&self) -> &'static str {
+        "checkpoint"
+    }
+
+    fn step(&mut self, _: &mut dyn SortedStore, _: JobMoment) -> JobStep {
+        JobStep::Done
+    }
+}
+
 /// Scrubs. After a checkpoint, so that the log holds little that the stores do not.
 pub(super) fn run(lifeline: &Lifeline, plan: Plan, job: &Job) -> Ended {
     let windows = job.follow(plan.shards);
+    let (begun_in, begun) = flume::bounded(plan.shards);
     let (results_in, results) = flume::bounded(plan.shards);
-    let directories = Arc::new(Mutex::new(Vec::new()));
     let is_serving = lifeline.with_node(|node| {
         node.run_on_shards(|shard| {
-            let (results, progress) = (results_in.clone(), Arc::clone(&windows[usize::from(shard.0)]));
-            let (stop, rest, directories) = (Arc::clone(&job.stop), plan.rest_times, Arc::clone(&directories));
-            let begin = move |start: JobStart| -> Box<dyn rondo_storage::StoreJob> {
-                directories.lock().unwrap_or_else(PoisonError::into_inner).push(start.directory);
-                Box::new(ScrubJob::new(rest, results, progress, stop))
+            let (begun, results) = (begun_in.clone(), results_in.clone());
+            let (progress, stop) = (Arc::clone(&windows[usize::from(shard.0)]), Arc::clone(&job.stop));
+            let rest = plan.rest_times;
+            let begin = move |start: JobStart| -> Box<dyn StoreJob> {
+                let (of_shard_in, of_shard) = flume::bounded(1);
+                // There is room for each shard.
+                let _ = begun.try_send(start.directory);
+                let _ = results.try_send((shard, of_shard));
+                Box::new(ScrubJob::new(rest, start.wounds, unix_millis() / 1000, of_shard_in, progress, stop))
             };
             ShardJob::new(Arc::clone(&job.stop), begin).after_checkpoint()
         });
     });
-    drop(results_in);
+    drop((begun_in, results_in));
     if is_serving.is_none() {
         return Ended::failed("the node is stopping");
     }
     let mut found = Scrubbed::default();
     check_identity(&plan, &mut found);
-    let of_stores: Vec<Scrubbed> = results.iter().collect();
-    let ended = of_stores.len();
-    of_stores.into_iter().for_each(|of_store| found.add(of_store));
-    let directories = core::mem::take(&mut *directories.lock().unwrap_or_else(PoisonError::into_inner));
-    for directory in directories {
-        found.add(check_shard_files(&directory, plan.rest_times, &job.stop));
+    let mut ended = 0;
+    for (shard, of_shard) in results.iter() {
+        let Ok(of_shard) = of_shard.recv() else { continue };
+        ended += 1;
+        if !of_shard.wounds.is_empty() {
+            lifeline.with_node(|node| node.add_wounds(shard, of_shard.wounds.clone()));
+        }
+        found.add(of_shard);
+    }
+    for directory in begun.iter() {
+        found.add(check_shard_files(&directory));
+        let of_log = check_shard_log(&directory, plan.rest_times, &job.stop);
+        if of_log.damaged > 0 {
+            save_from_memory(lifeline, job);
+        }
+        found.add(of_log);
     }
     conclude(&plan, job, found, ended)
+}
+
+/// The log of a shard is damaged, and its records are still in memory: a checkpoint carries them into the store, and the
+/// segment goes.
+fn save_from_memory(lifeline: &Lifeline, job: &Job) {
+    let (done_in, done) = flume::bounded::<()>(0);
+    lifeline.with_node(|node| {
+        node.run_on_shards(|_| {
+            let done = done_in.clone();
+            let begin = move |_: JobStart| -> Box<dyn StoreJob> {
+                drop(done);
+                Box::new(Nothing)
+            };
+            ShardJob::new(Arc::clone(&job.stop), begin).after_checkpoint()
+        });
+    });
+    drop(done_in);
+    // It ends when the last shard has begun, or dropped, its job.
+    let _ = done.recv();
 }
 
 fn check_identity(plan: &Plan, found: &mut Scrubbed) {

@@ -208,6 +208,19 @@ impl Wounds {
         TWIN.write(disk, &self.encode(sequence)).await
     }
 
+    /// Makes the wounds of a running shard durable: `self` are all that it has. `manifest` is the one in force, which says from
+    /// then on that there are wounds; whoever writes it must write no other meanwhile.
+    pub async fn note<D: Disk>(&self, disk: &D, manifest: &mut Manifest) -> Result<(), StorageError> {
+        let sequence = Wounds::read_copies(disk).await?.value.map_or(0, |(_, sequence)| sequence);
+        self.write(disk, sequence + 1).await?;
+        if !manifest.is_wounded {
+            let mut next = Manifest { is_wounded: true, ..manifest.clone() };
+            next.write(disk).await?;
+            *manifest = next;
+        }
+        Ok(())
+    }
+
     /// Accepts the losses of a stopped shard: its keys are answered again, with what is there. Gives what was forgotten.
     ///
     /// # Errors

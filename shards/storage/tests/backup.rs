@@ -6,7 +6,9 @@ use rondo_storage::backup::{
     BackupError, BackupManifest, Chain, CopyJob, CopyWish, DataFile, FileFacts, JobProgress, Piece, Repository,
     backup_id, verify_backup, write_data_file,
 };
-use rondo_storage::{JobMoment, JobStep, Lsn, MemorySortedStore, SortedEntry, SortedStore, StoreJob};
+use rondo_storage::{
+    JobMoment, JobStep, Lsn, MemorySortedStore, SortedEntry, SortedStore, StoreJob, Wound, WoundCause, Wounds,
+};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -93,7 +95,7 @@ fn copy(
     mut meanwhile: impl FnMut(&mut MemorySortedStore, &mut CopyJob) -> bool,
 ) -> Result<DataFile, BackupError> {
     let (pieces_in, pieces) = flume::unbounded::<Piece>();
-    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(after) };
+    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(after), wounds: Wounds::default() };
     let mut job = CopyJob::new(wish, pieces_in, Arc::new(JobProgress::default()), Arc::default());
     let mut is_between_checkpoints = true;
     loop {
@@ -202,6 +204,8 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
     /// Whatever stands in the files, reading them ends in an answer.
     #[test]
     fn hostile_files_are_refused_and_nothing_panics(
@@ -353,7 +357,7 @@ fn a_job_whose_writer_has_gone_ends_and_a_writer_whose_job_has_gone_says_so() {
     let mut store = MemorySortedStore::new();
     apply(&mut store, None, &[(1, 1, vec![1])]);
     let (pieces_in, pieces) = flume::bounded::<Piece>(1);
-    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(0) };
+    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(0), wounds: Wounds::default() };
     let mut job = CopyJob::new(wish, pieces_in, Arc::default(), Arc::default());
     let moment = JobMoment { is_between_checkpoints: true };
     assert!(matches!(job.step(&mut store, moment), JobStep::More));
@@ -364,7 +368,7 @@ fn a_job_whose_writer_has_gone_ends_and_a_writer_whose_job_has_gone_says_so() {
     assert!(matches!(cut, BackupError::Cut), "{cut}");
     drop((pieces, writer_pieces));
     let (pieces_in, pieces) = flume::bounded::<Piece>(1);
-    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(0) };
+    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(0), wounds: Wounds::default() };
     let mut job = CopyJob::new(wish, pieces_in, Arc::default(), Arc::default());
     drop(pieces);
     let mut steps = 0;
@@ -391,6 +395,28 @@ fn objects_that_cannot_be_read_are_counted_in_the_manifest() {
         verify_backup(&maker.repository, &manifest.id, &mut |_| ()).is_sound(),
         "the backup itself is as it was written"
     );
+}
+
+#[test]
+fn what_a_wound_hides_is_left_out_and_the_wound_is_told() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut store = MemorySortedStore::new();
+    for n in 0..10 {
+        apply(&mut store, None, &[(n, n + 1, vec![1])]);
+    }
+    let mut wounds = Wounds::default();
+    let ((from, _), (to, _)) = (key(1), key(1));
+    let (cause, what) = (WoundCause::LogRot, "rot".to_owned());
+    wounds.add(Wound { from, to, upto: Lsn(5), keys: Some(1), cause, what, found_at_unix: 7 });
+    let (pieces_in, pieces) = flume::unbounded::<Piece>();
+    let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(0), wounds };
+    let mut job = CopyJob::new(wish, pieces_in, Arc::default(), Arc::default());
+    while !matches!(job.step(&mut store, JobMoment { is_between_checkpoints: true }), JobStep::Done) {}
+    let facts = FileFacts { shard: 0, vnode_bits: BITS, seal: 1, lineage: 9, upto: 10, after: 0, hlc_bound: 0 };
+    let file = write_data_file(directory.path(), &facts, &pieces).expect("written");
+    assert_eq!(file.records, 9, "what the wound hides may be old");
+    let losses = manifest(backup_id(0, "n1"), None, vec![file]).losses();
+    assert!(losses.len() == 1 && losses[0].contains("rot (log-rot)"), "{losses:?}");
 }
 
 /// The backup kept in `tests/golden/backup-v1`: made once by the code of version 1.

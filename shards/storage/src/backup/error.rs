@@ -71,7 +71,7 @@ pub enum BackupError {
         what: String,
     },
     /// The job was cancelled, or the node stops.
-    #[error("it ended before it was done: cancelled, or the node stopped")]
+    #[error("it ended before it was done: it was cancelled, the node stopped, or a store failed and was opened again")]
     Cut,
     /// The store could not be read.
     #[error("the store of shard {shard} cannot be copied: {what}")]

@@ -16,6 +16,7 @@ use crate::sorted_store::{
     KeyGap, PageLimits, SortedEntry, SortedStore, SortedStoreError, split_stored_key, stored_key,
 };
 use crate::store_job::{JobMoment, JobStep, StoreJob};
+use crate::wounds::Wounds;
 use bytes::Bytes;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +31,8 @@ pub struct CopyWish {
     pub prefix: Vec<u8>,
     /// Only records past this one.
     pub after: Lsn,
+    /// What the shard has lost: what these wounds hide may be old, and is left out.
+    pub wounds: Wounds,
 }
 
 /// How far a job is; others look at it.
@@ -77,6 +80,8 @@ pub struct Copied {
     pub unreadable_keys: u64,
     /// Ranges of stored keys that cannot be read.
     pub gaps: Vec<KeyGap>,
+    /// What the shard had lost before.
+    pub wounds: Wounds,
 }
 
 /// The job.
@@ -118,13 +123,14 @@ impl CopyJob {
         progress: Arc<JobProgress>,
         is_cancelled: Arc<AtomicBool>,
     ) -> CopyJob {
+        let copied = Copied { wounds: wish.wounds.clone(), ..Copied::default() };
         CopyJob {
             wish,
             pieces,
             outbox: VecDeque::new(),
             progress,
             is_cancelled,
-            copied: Copied::default(),
+            copied,
             search: Some(Vec::new()),
             scan: None,
             has_ended: false,
@@ -212,7 +218,8 @@ impl CopyJob {
         self.progress.keys.fetch_add(page.entries.len() as u64, Ordering::Relaxed);
         for entry in &page.entries {
             bytes += entry.routed.len() + entry.object.len();
-            if entry.lsn > self.wish.after && entry.routed.starts_with(&self.wish.prefix) {
+            let is_wanted = entry.lsn > self.wish.after && entry.routed.starts_with(&self.wish.prefix);
+            if is_wanted && !self.wish.wounds.hides(entry.token, entry.lsn) {
                 scan.block.push(entry.token, &entry.routed, entry.lsn, &entry.object);
                 scan.send_if_full(&mut self.outbox);
             }

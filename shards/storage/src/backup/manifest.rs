@@ -87,6 +87,24 @@ pub struct DataFile {
     pub unreadable_keys: u64,
     /// Ranges of stored keys that could not be read.
     pub gaps: Vec<Gap>,
+    /// What the shard had lost before the backup was made.
+    pub wounds: Vec<LostBefore>,
+}
+
+/// A wound of the shard: of the keys in a range of tokens, what was written up to a record is not in the backup.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LostBefore {
+    /// The first token, in hexadecimal digits.
+    pub from: String,
+    /// The last token, in hexadecimal digits.
+    pub to: String,
+    /// The record.
+    pub upto: u64,
+    /// What was damaged.
+    pub cause: String,
+    /// Expected and found.
+    pub what: String,
 }
 
 /// Records of one vnode in stored order: vnode, offset of the first block, blocks, records. Where a vnode has several, the record
@@ -153,7 +171,13 @@ impl BackupManifest {
                 let to = gap.to.as_deref().unwrap_or("the end");
                 format!("shard {}: stored keys from {} to {to}: {}", file.shard, gap.from, gap.what)
             });
-            keys.into_iter().chain(gaps).collect::<Vec<_>>()
+            let wounds = file.wounds.iter().map(|lost| {
+                format!(
+                    "shard {}: tokens from {} to {}: {} ({})",
+                    file.shard, lost.from, lost.to, lost.what, lost.cause
+                )
+            });
+            keys.into_iter().chain(gaps).chain(wounds).collect::<Vec<_>>()
         };
         self.files.iter().flat_map(of_file).collect()
     }

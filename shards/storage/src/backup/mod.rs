@@ -21,7 +21,7 @@ pub use chain::{Chain, ChainReader};
 pub use error::BackupError;
 pub use fill::{FillTarget, Filled, fill_shards};
 pub use job::{Copied, CopyJob, CopyWish, JobProgress, Piece};
-pub use manifest::{BackupManifest, DataFile, Gap, KeyspaceRule, Run};
+pub use manifest::{BackupManifest, DataFile, Gap, KeyspaceRule, LostBefore, Run};
 pub use repository::{Listed, Listing, Partial, Repository, backup_id};
 pub use verify::{Verified, verify_backup};
 pub use writer::{FileFacts, write_data_file};

@@ -7,8 +7,9 @@
 use super::error::BackupError;
 use super::format::{BLOCK_HEADER_BYTES, BlockPlace, FileHeader, HEADER_BYTES, seal_block};
 use super::job::{Copied, Piece};
-use super::manifest::{DataFile, Gap, Run, data_file_name};
+use super::manifest::{DataFile, Gap, LostBefore, Run, data_file_name};
 use crate::sorted_store::KeyGap;
+use crate::wounds::Wound;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -118,7 +119,18 @@ impl DataWriter {
             unreadable: copied.unreadable.iter().map(|key| hex(key)).collect(),
             unreadable_keys: copied.unreadable_keys,
             gaps: copied.gaps.iter().map(gap).collect(),
+            wounds: copied.wounds.iter().map(lost_before).collect(),
         }
+    }
+}
+
+fn lost_before(wound: &Wound) -> LostBefore {
+    LostBefore {
+        from: format!("{:032x}", wound.from),
+        to: format!("{:032x}", wound.to),
+        upto: wound.upto.0,
+        cause: wound.cause.name().to_owned(),
+        what: wound.what.clone(),
     }
 }
 

@@ -8,6 +8,25 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+/// Looks at every page but the last, which may be being written: how many there are, and which are damaged. `None` if the
+/// store in `store` has no journal.
+pub(crate) fn check_pages(store: &Path) -> io::Result<Option<(u64, Vec<u64>)>> {
+    let file = match File::open(super::journal_path(store)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let pages = (file.metadata()?.len() / PAGE_BYTES as u64).saturating_sub(1);
+    let mut bad = Vec::new();
+    for number in 0..pages {
+        let mut bytes = [0; PAGE_BYTES];
+        file.read_exact_at(&mut bytes, number * PAGE_BYTES as u64)?;
+        if KeyPage::decode(&bytes).map_or(true, |page| page.number != number) {
+            bad.push(number);
+        }
+    }
+    Ok(Some((pages, bad)))
+}
+
 /// Which keys a store had.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KeyCensus {

@@ -14,6 +14,7 @@ mod census;
 mod page;
 
 pub use census::KeyCensus;
+pub(crate) use census::check_pages;
 
 use crate::filter::KeyFilter;
 use crate::limits::PAGE_BYTES;

@@ -1,13 +1,16 @@
-//! The files of a shard beside its sorted store: the manifest and the closed segments of the log.
+//! The files of a shard beside its sorted store: manifest, wounds, list of keys, and the closed segments of the log.
 //!
 //! A running node replaces and removes them meanwhile. A file that has gone when its turn comes is none to worry about; the
 //! segment that is being written is left alone.
 
 use super::Scrubbed;
 use crate::disk::{StdDisk, run_ready};
-use crate::limits::SCRUB_SEGMENT_BYTES_MAX;
+use crate::error::StorageError;
+use crate::key_journal::check_pages;
+use crate::limits::{PAGE_BYTES, SCRUB_SEGMENT_BYTES_MAX};
 use crate::manifest::Manifest;
-use crate::wal::{ReplayFault, WAL_DIR, check_segment};
+use crate::wal::{ReplayFault, SegmentId, WAL_DIR, check_segment};
+use crate::wounds::Wounds;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::fs;
 use std::io;
@@ -15,70 +18,93 @@ use std::path::Path;
 use std::thread;
 use std::time::Instant;
 
-/// Checks them, resting `rest_times` as long after each as it took. Blocks: call it from a thread of its own.
-pub fn check_shard_files(shard_path: &Path, rest_times: u32, is_cancelled: &AtomicBool) -> Scrubbed {
+/// Checks both copies of the manifest and of the wounds, and the list of keys of the store in force. Blocks.
+pub fn check_shard_files(shard_path: &Path) -> Scrubbed {
     let mut found = Scrubbed::default();
-    check_manifest(shard_path, &mut found);
+    check_small(shard_path, &mut found);
+    found
+}
+
+fn check_small(shard_path: &Path, found: &mut Scrubbed) {
+    let place = |name: &str| shard_path.join(name).display().to_string();
+    let checked = StdDisk::open(shard_path).map_err(StorageError::io("open", &place(""))).and_then(|disk| {
+        let manifest = run_ready(Manifest::read_copies(&disk))?;
+        let wounds = run_ready(Wounds::read_copies(&disk))?;
+        Ok((manifest, wounds))
+    });
+    let (manifest, wounds) = match checked {
+        Ok(checked) => checked,
+        Err(error) => return found.note(place("manifest"), error.to_string()),
+    };
+    found.files += 2 + 2 * u64::from(wounds.value.is_some());
+    for (name, what) in manifest.bad.into_iter().chain(wounds.bad) {
+        found.note(place(name), what);
+    }
+    let Some(manifest) = manifest.value else { return found.note(place("manifest"), "it is missing".to_owned()) };
+    let store = shard_path.join(format!("{}-{:04}", manifest.engine, manifest.store));
+    match check_pages(&store) {
+        Ok(None) => {}
+        Ok(Some((pages, bad))) => {
+            found.files += 1;
+            found.bytes += pages * PAGE_BYTES as u64;
+            let name = format!("keys-{:04}", manifest.store);
+            bad.into_iter().for_each(|page| found.note(format!("{}, page {page}", place(&name)), "bad".to_owned()));
+        }
+        Err(error) => found.note(format!("{}, its list of keys", store.display()), error.to_string()),
+    }
+}
+
+/// Checks the closed segments of the log, resting `rest_times` as long after each as it took. Blocks.
+pub fn check_shard_log(shard_path: &Path, rest_times: u32, is_cancelled: &AtomicBool) -> Scrubbed {
+    let mut found = Scrubbed::default();
     let wal = shard_path.join(WAL_DIR);
-    let mut names = match names_in(&wal) {
-        Ok(names) => names,
+    let mut ids = match segments_in(&wal) {
+        Ok(ids) => ids,
         Err(error) => {
             found.note(wal.display().to_string(), format!("it cannot be listed: {error}"));
             return found;
         }
     };
-    names.sort();
-    for pair in names.windows(2) {
+    ids.sort();
+    // The last one is being written.
+    for pair in ids.windows(2) {
         if is_cancelled.load(Ordering::Acquire) {
             break;
         }
         let began = Instant::now();
-        check_closed(&wal, &pair[0], &pair[1], &mut found);
+        if let Some((place, what)) = check_closed(&shard_path.join(pair[0].path()), pair[0], pair[1], &mut found) {
+            found.note(place, what);
+        }
         thread::sleep(began.elapsed() * rest_times);
     }
     found
 }
 
-fn check_manifest(shard_path: &Path, found: &mut Scrubbed) {
-    let checked = StdDisk::open(shard_path).map_err(|error| error.to_string()).and_then(|disk| {
-        let manifest = run_ready(Manifest::read(&disk)).map_err(|error| error.to_string())?;
-        manifest.ok_or_else(|| "it is missing".to_owned())
-    });
-    match checked {
-        Ok(_) => found.files += 1,
-        Err(what) => found.note(shard_path.join("manifest").display().to_string(), what),
-    }
+fn segments_in(wal: &Path) -> io::Result<Vec<SegmentId>> {
+    let names = fs::read_dir(wal)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let ids = names.map(|name: io::Result<String>| name.map(|name| SegmentId::parse(&name)));
+    ids.filter_map(Result::transpose).collect()
 }
 
-fn names_in(path: &Path) -> io::Result<Vec<String>> {
-    let names = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-    names.filter(|name| name.as_ref().is_ok_and(|name| first_lsn(name).is_some())).collect()
-}
-
-fn first_lsn(name: &str) -> Option<u64> {
-    u64::from_str_radix(name.strip_suffix(".log")?, 16).ok()
-}
-
-/// A segment behind which another begins: the good batches must reach that one's first record.
-fn check_closed(wal: &Path, name: &str, next: &str, found: &mut Scrubbed) {
-    let path = wal.join(name);
-    let bytes = match read_bounded(&path) {
+/// A segment behind which another begins: the good batches must reach that one's first record. What was given up after a
+/// failed write ends torn, and its successor begins with the record that failed.
+fn check_closed(path: &Path, id: SegmentId, next: SegmentId, found: &mut Scrubbed) -> Option<(String, String)> {
+    let bytes = match read_bounded(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-        Err(error) => return found.note(path.display().to_string(), error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some((path.display().to_string(), error.to_string())),
     };
     found.files += 1;
     found.bytes += bytes.len() as u64;
     let (records, fault) = check_segment(&bytes);
-    let reaches = first_lsn(name).zip(first_lsn(next)).is_some_and(|(first, next)| next <= first + records);
-    let place = |offset: u64| format!("{} at byte {offset}", path.display());
+    let reaches = next.first.0 <= id.first.0 + records;
+    let at = |offset: u64| format!("{} at byte {offset}", path.display());
     match fault {
-        None if reaches => {}
-        Some(ReplayFault::Torn(_)) if reaches => {}
-        None => found.note(path.display().to_string(), format!("{records} records, and {next} begins later")),
-        Some(ReplayFault::Torn(offset)) => found.note(place(offset), "the last batches are not as written".to_owned()),
-        Some(ReplayFault::Damaged(offset)) => found.note(place(offset), "a batch is not as written".to_owned()),
-        Some(ReplayFault::Header(what)) => found.note(place(0), what),
+        None | Some(ReplayFault::Torn(_)) if reaches => None,
+        None => Some((path.display().to_string(), format!("{records} good records, and the next begins later"))),
+        Some(ReplayFault::Torn(offset)) => Some((at(offset), "the last batches are not as written".to_owned())),
+        Some(ReplayFault::Damaged(offset)) => Some((at(offset), "a batch is not as written".to_owned())),
+        Some(ReplayFault::Header(what)) => Some((at(0), what)),
     }
 }
 

@@ -2,9 +2,12 @@
 
 use super::Scrubbed;
 use crate::backup::JobProgress;
-use crate::limits::{BACKUP_PAGE_BYTES, BACKUP_PAGE_ENTRIES, SCRUB_STEP_BYTES};
+use crate::limits::{BACKUP_LOSSES_MAX, BACKUP_PAGE_BYTES, BACKUP_PAGE_ENTRIES, SCRUB_STEP_BYTES};
+use crate::record::Lsn;
 use crate::sorted_store::{FileCursor, KeyGap, PageLimits, SortedStore, SortedStoreError, split_stored_key};
 use crate::store_job::{JobMoment, JobStep, StoreJob};
+use crate::wounds::{Wound, WoundCause, Wounds};
+use core::ops::RangeInclusive;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
@@ -19,12 +22,17 @@ pub struct ScrubJob {
     cursor: Option<Vec<u8>>,
     files: FileCursor,
     found: Scrubbed,
+    /// What is known to be lost already: it is counted, but makes no wound again.
+    known: Wounds,
+    unix_seconds: u64,
 }
 
 impl ScrubJob {
-    /// A job that rests `rest_times` as long as it works (see [`super::rest_times`]).
+    /// A job that rests `rest_times` as long as it works (see [`super::rest_times`]), on a shard with these wounds.
     pub fn new(
         rest_times: u32,
+        known: Wounds,
+        unix_seconds: u64,
         results: flume::Sender<Scrubbed>,
         progress: Arc<JobProgress>,
         is_cancelled: Arc<AtomicBool>,
@@ -37,6 +45,8 @@ impl ScrubJob {
             cursor: Some(Vec::new()),
             files: FileCursor::default(),
             found: Scrubbed::default(),
+            known,
+            unix_seconds,
         }
     }
 
@@ -54,14 +64,27 @@ impl ScrubJob {
         if let Some(last) = page.entries.last() {
             self.progress.done.store((last.token >> 112) as u64, Ordering::Relaxed);
         }
+        let upto = store.durable_upto()?;
         for key in &page.unreadable {
+            let token = split_stored_key(key).map_or(0, |(token, _)| token);
+            self.wound(token..=token, upto, Some(1), "a stored object is damaged");
             self.found.note(place_of(key), "the stored object is damaged".to_owned());
         }
         for gap in page.gaps {
+            self.wound(tokens_of(&gap), upto, None, &gap.what);
             self.found.note(range_of(&gap), gap.what);
         }
         self.cursor = page.next;
         Ok(false)
+    }
+
+    fn wound(&mut self, tokens: RangeInclusive<u128>, upto: Lsn, keys: Option<u64>, what: &str) {
+        let (from, to) = tokens.into_inner();
+        let is_known = self.known.covers(from).is_some_and(|wound| to <= wound.to);
+        if !is_known && self.found.wounds.len() < BACKUP_LOSSES_MAX {
+            let (cause, found_at_unix) = (WoundCause::StoreRot, self.unix_seconds);
+            self.found.wounds.push(Wound { from, to, upto, keys, cause, what: what.to_owned(), found_at_unix });
+        }
     }
 
     fn check_files(&mut self, store: &dyn SortedStore) -> Result<bool, SortedStoreError> {
@@ -104,6 +127,11 @@ fn place_of(key: &[u8]) -> String {
         Some((token, routed)) => format!("token {token:032x}, key {}", routed.escape_ascii()),
         None => format!("stored key {}", key.escape_ascii()),
     }
+}
+
+fn tokens_of(gap: &KeyGap) -> RangeInclusive<u128> {
+    let token = |key: &[u8]| split_stored_key(key).map(|(token, _)| token);
+    token(&gap.from).unwrap_or(0)..=gap.to.as_deref().and_then(token).unwrap_or(u128::MAX)
 }
 
 fn range_of(gap: &KeyGap) -> String {

@@ -7,10 +7,11 @@
 mod files;
 mod job;
 
-pub use files::check_shard_files;
+pub use files::{check_shard_files, check_shard_log};
 pub use job::ScrubJob;
 
 use crate::limits::BACKUP_LOSSES_MAX;
+use crate::wounds::Wound;
 
 /// Something that is not as it was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +35,8 @@ pub struct Scrubbed {
     pub damaged: u64,
     /// The first [`BACKUP_LOSSES_MAX`] of them.
     pub damage: Vec<Damage>,
+    /// What the damaged objects mean for reads: see [`crate::ShardStore::add_wounds`]. At most as many as are named.
+    pub wounds: Vec<Wound>,
     /// It could not go on, and why: what was not looked at may be damaged too.
     pub cut_short: Option<String>,
 }
@@ -55,6 +58,7 @@ impl Scrubbed {
         self.damaged += other.damaged;
         let room = BACKUP_LOSSES_MAX.saturating_sub(self.damage.len());
         self.damage.extend(other.damage.into_iter().take(room));
+        self.wounds.extend(other.wounds);
         self.cut_short = self.cut_short.take().or(other.cut_short);
     }
 }
