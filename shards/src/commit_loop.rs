@@ -7,22 +7,23 @@
 //! What the disk refuses is kept and tried again, in a new segment, until the disk takes it: nobody is told that it is
 //! durable before, and nobody is told that it is lost. What may be written meanwhile is [`DiskHealth`]'s judgement.
 //!
-//! [`DiskHealth`]: crate::disk_health::DiskHealth
+//! [`DiskHealth`]: rondo_storage::DiskHealth
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use rondo_protocol::Event;
+use rondo_protocol::event::DiskState;
 use rondo_protocol::now::Instant;
 use rondo_protocol::ticket::Lsn;
 use rondo_storage::{
-    Batch, CompanionRequest, FrozenTable, Manifest, WalWriter, WriteFailure, finish_checkpoint, seal_log,
+    Attempt, Batch, CompanionRequest, DiskCondition, FrozenTable, Manifest, Takes, WalWriter, WriteFailure,
+    finish_checkpoint, seal_log,
 };
 
-use crate::disk_health::Attempt;
 use crate::limits::STOP_TRIES_FOR;
 use crate::runtime::GlommioDisk;
 use crate::shard::{Shard, ShardPhase, SharedShard};
-use crate::status::DiskCondition;
 
 /// A checkpoint under way, as far as the shard has to do with it.
 #[derive(Debug, Default)]
@@ -106,7 +107,7 @@ async fn commit_one(shard: &SharedShard, log: &mut Log, held: &mut Option<Batch>
         Err(WriteFailure { batch, error, trouble }) => {
             *held = Some(batch);
             shard.counters.wal_refusals += 1;
-            shard.disk.refused(attempt, trouble, error.to_string(), shard.now.instant);
+            shard.disk.refused(attempt, trouble, error.to_string(), since_start(shard.now.instant));
             shard.look_at_disk();
         }
     });
@@ -128,7 +129,7 @@ async fn finish_one(shard: &SharedShard, log: &mut Log) -> bool {
             tracing::warn!(shard = shard.index.0, %error, "a checkpoint could not be finished; it is tried again");
             shard.store.checkpoint_failed();
             shard.checkpoint.applied = Some((table, generation));
-            shard.disk.refused(Attempt::Checkpoint, error.trouble(), error.to_string(), shard.now.instant);
+            shard.disk.refused(Attempt::Checkpoint, error.trouble(), error.to_string(), since_start(shard.now.instant));
             shard.look_at_disk();
         }
     });
@@ -152,9 +153,9 @@ async fn note_wounds(shard: &SharedShard, log: &mut Log) -> bool {
 async fn refill_one(shard: &SharedShard, log: &mut Log) -> bool {
     let is_due = shard.with(|shard| {
         let now = shard.facts.clock.instant();
-        let is_due = shard.disk.may_refill(now);
+        let is_due = shard.disk.may_refill(since_start(now));
         if is_due {
-            shard.disk.began(now);
+            shard.disk.began(since_start(now));
         }
         is_due
     });
@@ -166,8 +167,8 @@ async fn refill_one(shard: &SharedShard, log: &mut Log) -> bool {
 
 /// At the start the reserve may not be there yet. Without it a shard serves, and only a full disk makes a difference.
 async fn first_fill(shard: &SharedShard, log: &mut Log) {
-    if shard.with(|shard| shard.space.room().is_enough()) {
-        shard.with(|shard| shard.disk.began(shard.facts.clock.instant()));
+    if shard.with(|shard| !shard.space.room().is_little()) {
+        shard.with(|shard| shard.disk.began(since_start(shard.facts.clock.instant())));
         refill(shard, log).await;
     }
 }
@@ -178,8 +179,7 @@ async fn refill(shard: &SharedShard, log: &mut Log) {
         if let Err(error) = &refilled {
             tracing::warn!(shard = shard.index.0, %error, "the reserve of the log could not be set aside");
         }
-        // False: there is to be none.
-        shard.disk.refilled(refilled.is_ok(), shard.now.instant);
+        shard.disk.refilled(matches!(refilled, Ok(true)), since_start(shard.now.instant));
         shard.look_at_disk();
     });
 }
@@ -188,11 +188,11 @@ impl Shard {
     /// The batch that the disk refused last, once it may be tried again; else a new one.
     fn next_commit(&mut self, held: &mut Option<Batch>) -> Option<Commit> {
         let now = self.facts.clock.instant();
-        if held.is_some() && !self.disk.may_try(now) {
+        if held.is_some() && !self.disk.may_try(since_start(now)) {
             return None;
         }
         let batch = held.take().or_else(|| self.store.take_batch())?;
-        self.disk.began(now);
+        self.disk.began(since_start(now));
         let attempt = if self.disk.uses_reserve() { Attempt::CommitFromReserve } else { Attempt::Commit };
         Some(Commit { bytes: batch.encoded_bytes(), batch, since: now, attempt })
     }
@@ -200,27 +200,27 @@ impl Shard {
     /// The checkpoint whose second half may be done (or tried again) now.
     fn next_finish(&mut self) -> Option<(Arc<FrozenTable>, u32)> {
         let now = self.facts.clock.instant();
-        if self.checkpoint.applied.is_none() || !self.disk.may_try(now) {
+        if self.checkpoint.applied.is_none() || !self.disk.may_try(since_start(now)) {
             return None;
         }
-        self.disk.began(now);
+        self.disk.began(since_start(now));
         self.checkpoint.applied.take()
     }
 
     /// At each beat: a write may not have come back, the room may have changed, something may be due to be tried again.
     pub(crate) fn beat_disk(&mut self) {
         self.look_at_disk();
-        if self.disk.wants_try(self.now.instant) {
+        if self.disk.wants_try(since_start(self.now.instant)) {
             self.commit_bell.ring();
         }
     }
 
     /// Judges the disk anew, and tells the core if that changes what it may take.
     fn look_at_disk(&mut self) {
-        let before = self.disk.report().condition;
-        let state = self.disk.look(self.now.instant, self.space.room());
-        let report = self.disk.report();
-        if report.condition != before {
+        let before = self.disk.condition();
+        let takes = self.disk.look(since_start(self.now.instant), self.space.room());
+        if self.disk.condition() != before {
+            let report = self.disk.report();
             self.counters.disk_changes += 1;
             let (shard, reason) = (self.index.0, report.reason.as_deref().unwrap_or_default());
             match report.condition {
@@ -232,8 +232,8 @@ impl Shard {
                 }
             }
         }
-        if let Some(state) = state {
-            self.deliver(Event::DiskChanged { state });
+        if let Some(takes) = takes {
+            self.deliver(Event::DiskChanged { state: state_of(takes) });
         }
     }
 
@@ -271,5 +271,18 @@ impl Shard {
         self.jobs.checkpointed(table);
         self.start_jobs();
         self.begin_checkpoint_if_due();
+    }
+}
+
+/// The time as the disk's health counts it.
+fn since_start(now: Instant) -> Duration {
+    now - Instant::default()
+}
+
+fn state_of(takes: Takes) -> DiskState {
+    match takes {
+        Takes::All => DiskState::Writable,
+        Takes::Deletes => DiskState::Full,
+        Takes::Nothing => DiskState::Failing,
     }
 }

@@ -11,58 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use rondo_storage::Room;
+
 use crate::limits::{INODES_FREE_MIN, SPACE_LOOK_INTERVAL};
-
-/// The room of one file system, as far as writes are concerned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Room {
-    /// Nobody has looked yet, or the system does not say.
-    #[default]
-    Unknown,
-    /// For everything.
-    Enough { free_bytes: u64 },
-    /// Less than is to be left free.
-    Little { free_bytes: u64 },
-    /// Bytes, but no files.
-    NoInodes { free_bytes: u64, free_inodes: u64 },
-}
-
-impl Room {
-    /// Must values be refused?
-    pub(crate) fn is_little(self) -> bool {
-        match self {
-            Room::Unknown | Room::Enough { .. } => false,
-            Room::Little { .. } | Room::NoInodes { .. } => true,
-        }
-    }
-
-    /// Is there, as far as anybody knows, room for more?
-    pub(crate) fn is_enough(self) -> bool {
-        !self.is_little()
-    }
-
-    /// Does nobody know?
-    pub(crate) fn is_unknown(self) -> bool {
-        self == Room::Unknown
-    }
-
-    /// Bytes that may still be written; 0 if nobody knows.
-    pub(crate) fn free_bytes(self) -> u64 {
-        match self {
-            Room::Unknown => 0,
-            Room::Enough { free_bytes } | Room::Little { free_bytes } | Room::NoInodes { free_bytes, .. } => free_bytes,
-        }
-    }
-
-    /// Why values are refused, for people.
-    pub(crate) fn reason(self) -> Option<String> {
-        match self {
-            Room::Unknown | Room::Enough { .. } => None,
-            Room::Little { free_bytes } => Some(format!("{} MiB are left", free_bytes >> 20)),
-            Room::NoInodes { free_inodes, .. } => Some(format!("{free_inodes} inodes are left")),
-        }
-    }
-}
 
 /// What the system says of a file system.
 #[derive(Clone, Copy, Debug)]
@@ -179,15 +130,15 @@ mod tests {
     fn room_is_little_below_the_mark_and_enough_again_only_well_above_it() {
         let judge = |free, before| of(free, 100_000, 5000).judge(before, 256 * MIB);
         let little = judge(255, Room::Unknown);
-        assert!(judge(256, Room::Unknown).is_enough());
+        assert!(!judge(256, Room::Unknown).is_little());
         assert!(little.is_little());
         assert!(judge(300, little).is_little());
-        assert!(judge(320, little).is_enough());
+        assert!(!judge(320, little).is_little());
     }
 
     #[test]
     fn a_small_disk_keeps_an_eighth() {
-        assert!(of(100, 400, 5000).judge(Room::Unknown, 256 * MIB).is_enough());
+        assert!(!of(100, 400, 5000).judge(Room::Unknown, 256 * MIB).is_little());
         assert!(of(49, 400, 5000).judge(Room::Unknown, 256 * MIB).is_little());
     }
 
@@ -196,13 +147,13 @@ mod tests {
         let room = of(5000, 10_000, 3).judge(Room::Unknown, 256 * MIB);
         assert_eq!(room, Room::NoInodes { free_bytes: 5000 * MIB, free_inodes: 3 });
         let uncounted = Reading { total_inodes: 0, ..of(5000, 10_000, 0) };
-        assert!(uncounted.judge(room, 256 * MIB).is_enough());
+        assert!(!uncounted.judge(room, 256 * MIB).is_little());
     }
 
     #[test]
     fn what_the_thread_saw_is_what_the_shard_reads() {
         let space = FreeSpace::default();
-        assert!(space.room().is_unknown());
+        assert_eq!(space.room(), Room::Unknown);
         let room = Room::NoInodes { free_bytes: 7, free_inodes: 3 };
         space.set(room);
         assert_eq!(space.room(), room);

@@ -46,12 +46,6 @@ pub const RECONNECT_AFTER_MIN: Duration = Duration::from_millis(50);
 pub const RECONNECT_AFTER_MAX: Duration = Duration::from_secs(1);
 /// Jobs that wait for a shard's companion: one of each kind and some more.
 pub const JOBS_MAX: usize = 16;
-/// Wait before what the disk refused is tried again, the first time; it doubles with each further one.
-pub const DISK_RETRY_MIN: Duration = Duration::from_millis(100);
-/// Longest such wait: service is to return soon after the disk does.
-pub const DISK_RETRY_MAX: Duration = Duration::from_secs(2);
-/// A write or sync that has not come back after this time stalls its shard: many times what a busy disk takes.
-pub const DISK_STALLED_AFTER: Duration = Duration::from_secs(1);
 /// How long a shard that stops goes on trying what the disk refuses.
 pub const STOP_TRIES_FOR: Duration = Duration::from_secs(3);
 /// How long a node that stops waits for executors, beyond the drain: what hangs with its disk is left to the system.

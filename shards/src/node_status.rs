@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use rondo_protocol::node::{NodeId, ShardIndex};
 use rondo_protocol::now::Instant;
+use rondo_storage::DiskCondition;
 
 use crate::config::NodeEntry;
 use crate::node::Node;
-use crate::status::{DiskCondition, NodeStatus, PeerStatus, ShardStatus, StoreStatus};
+use crate::status::{NodeStatus, PeerStatus, ShardStatus, StoreStatus};
 use crate::watch::ShardReport;
 
 impl Node {
@@ -61,7 +62,7 @@ impl Node {
             wounds: report.wounds,
             disk: report.disk.condition,
             disk_reason: report.disk.reason.clone(),
-            disk_stalled_for: report.disk.stalled_since.map(|since| now - since),
+            disk_stalled_for: report.disk.stalled_since.map(|since| now - (Instant::default() + since)),
             links: report.links.clone(),
         }
     }

@@ -22,12 +22,11 @@ use rondo_protocol::wire::peer::PeerMessage;
 use rondo_protocol::wire::reply::{DataReply, Refusal};
 use rondo_protocol::wire::request::DataRequest;
 use rondo_protocol::{Effect, Effects, Event, ShardCore};
-use rondo_storage::{LogRecord, Lookup, ShardStore};
+use rondo_storage::{DiskHealth, LogRecord, Lookup, ShardStore};
 
 use crate::cold::ColdReads;
 use crate::commit_loop::Checkpoint;
 use crate::deadline_loop::Beats;
-use crate::disk_health::DiskHealth;
 use crate::facts::NodeFacts;
 use crate::free_space::FreeSpace;
 use crate::jobs::Jobs;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rondo_protocol::node::{NodeId, ShardIndex};
 use rondo_protocol::stats::Stats;
 use rondo_protocol::view::ClusterView;
+use rondo_storage::DiskCondition;
 
 use crate::wounded::WoundStatus;
 
@@ -80,36 +81,6 @@ pub struct ShardStatus {
     pub wounds: WoundStatus,
     /// Its outgoing links.
     pub links: Vec<LinkStatus>,
-}
-
-/// What the disk of a shard takes. Reads of what is in memory go on in every condition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum DiskCondition {
-    /// All writes.
-    #[default]
-    Writable,
-    /// Deletes (as long as the reserve of the log lasts), and no values.
-    Full,
-    /// Nothing: writes or syncs fail.
-    Failing,
-    /// Nothing: it does not answer.
-    Stalled,
-}
-
-impl DiskCondition {
-    /// All of them, from good to bad.
-    pub const ALL: [DiskCondition; 4] =
-        [DiskCondition::Writable, DiskCondition::Full, DiskCondition::Failing, DiskCondition::Stalled];
-
-    /// Its word, for JSON and labels.
-    pub fn word(self) -> &'static str {
-        match self {
-            DiskCondition::Writable => "writable",
-            DiskCondition::Full => "full",
-            DiskCondition::Failing => "failing",
-            DiskCondition::Stalled => "stalled",
-        }
-    }
 }
 
 /// The store of one shard.

@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rondo_protocol::now::Instant;
 use rondo_protocol::stats::Stats;
-use rondo_storage::StoreStats;
+use rondo_storage::{DiskReport, StoreStats};
 
-use crate::disk_health::DiskReport;
 use crate::metrics::Counters;
 use crate::status::LinkStatus;
 use crate::upkeep::UpkeepReport;

@@ -4,9 +4,9 @@
 //! that come from closed lists here; nothing a client sends ever becomes a label.
 
 use rondo_protocol::now::Instant;
+use rondo_storage::DiskCondition;
 
 use super::{Counters, Histogram, RequestKind};
-use crate::status::DiskCondition;
 use crate::watch::ShardReport;
 
 /// A number that only grows.

@@ -18,6 +18,7 @@ mod cache;
 pub mod checkpoint;
 pub mod companion;
 pub mod disk;
+pub mod disk_health;
 pub mod error;
 pub mod filter;
 pub mod generations;
@@ -52,6 +53,7 @@ pub use companion::{
     ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer, CompanionRequest, ReopenStore, ReopenedStore,
 };
 pub use disk::{Disk, DiskFile, StdDisk, run_ready};
+pub use disk_health::{Attempt, DiskCondition, DiskHealth, DiskReport, Room, Takes};
 pub use error::{DiskTrouble, StorageError};
 pub use filter::KeyFilter;
 pub use generations::{remove_generation, remove_generation_later, remove_leftovers};

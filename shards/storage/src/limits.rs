@@ -25,6 +25,12 @@ pub const SETTLE_ENTRIES: usize = 8;
 pub const COLD_READS_MAX: usize = 1024;
 /// Requests that may wait for the companion, and answers that may wait for the shard.
 pub const COMPANION_QUEUE_MAX: usize = 256;
+/// Wait before what the disk refused is tried again, the first time; it doubles with each further one.
+pub const DISK_RETRY_MIN: Duration = Duration::from_millis(100);
+/// Longest such wait: service is to return soon after the disk does.
+pub const DISK_RETRY_MAX: Duration = Duration::from_secs(2);
+/// A write or sync that has not come back after this time stalls its shard: many times what a busy disk takes.
+pub const DISK_STALLED_AFTER: Duration = Duration::from_secs(1);
 /// Wait before a failed sorted store is opened again, the first time; it doubles with each further one.
 pub const REOPEN_AFTER_MIN: Duration = Duration::from_millis(200);
 /// Longest such wait: reads from the store are to return soon after the disk does.

@@ -40,6 +40,8 @@ pub struct Coverage {
     pub forwards: u64,
     /// Reads that met replicas of different minds.
     pub mismatches: u64,
+    /// Tombstones that shards took while their disks were full.
+    pub deletes_on_full: u64,
     /// Effects of faults, by kind.
     pub effects: BTreeMap<FaultKind, u64>,
     /// Runs in which a kind was switched on.
@@ -84,6 +86,7 @@ impl Coverage {
         self.recoveries += other.recoveries;
         self.forwards += other.forwards;
         self.mismatches += other.mismatches;
+        self.deletes_on_full += other.deletes_on_full;
         for (kind, times) in &other.effects {
             *self.effects.entry(*kind).or_default() += times;
         }
@@ -106,6 +109,10 @@ impl Coverage {
                 return empty(format!("{kind:?} was switched on in {runs} runs and never had an effect"));
             }
         }
+        let full_runs = self.enabled.get(&FaultKind::FullDisk).copied().unwrap_or_default();
+        if full_runs >= ENABLED_RUNS_MIN && self.deletes_on_full == 0 {
+            return empty(format!("disks were full in {full_runs} runs, and no delete was taken meanwhile"));
+        }
         Ok(())
     }
 }
@@ -125,8 +132,8 @@ impl fmt::Display for Coverage {
         )?;
         writeln!(
             f,
-            "{} forwards, {} reads with replicas of different minds, {} checkpoints, {} recoveries with a replay",
-            self.forwards, self.mismatches, self.checkpoints, self.recoveries
+            "{} forwards, {} reads with replicas of different minds, {} checkpoints, {} recoveries with a replay, {} deletes on full disks",
+            self.forwards, self.mismatches, self.checkpoints, self.recoveries, self.deletes_on_full
         )?;
         write!(f, "faults that had an effect:")?;
         for (kind, times) in &self.effects {

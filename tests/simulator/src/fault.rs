@@ -51,6 +51,13 @@ pub enum Fault {
         /// How many times as long.
         times: u32,
     },
+    /// The node's disks behave like this from now on, if it serves.
+    Disk {
+        /// Whose.
+        node: Seat,
+        /// How.
+        mood: Mood,
+    },
     /// The node's wall clock jumps by this many milliseconds, either way.
     ClockJump {
         /// Whose.
@@ -72,6 +79,37 @@ pub enum Fault {
         /// Whose.
         node: Seat,
     },
+}
+
+/// How a disk behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Mood {
+    /// As it should.
+    #[default]
+    Well,
+    /// Every other write, sync or change of names fails; what a failed sync was to make durable never surely is.
+    Failing,
+    /// It has no room, and whoever looks sees that.
+    Full,
+    /// It has no room, and nobody is told before they ask for some.
+    FullUnseen,
+    /// Nothing comes back.
+    Hung,
+}
+
+impl Mood {
+    /// All of them.
+    pub const ALL: [Mood; 5] = [Mood::Well, Mood::Failing, Mood::Full, Mood::FullUnseen, Mood::Hung];
+
+    fn word(self) -> &'static str {
+        match self {
+            Mood::Well => "well",
+            Mood::Failing => "fails",
+            Mood::Full => "full",
+            Mood::FullUnseen => "full-unseen",
+            Mood::Hung => "hangs",
+        }
+    }
 }
 
 /// The kinds of misfortune that a run must show to have met.
@@ -101,6 +139,14 @@ pub enum FaultKind {
     CleanRestart,
     /// A disk operation took many times as long as usual.
     SlowDisk,
+    /// A write failed on a disk that fails.
+    FailedWrite,
+    /// A sync failed on a disk that fails.
+    FailedSync,
+    /// A disk had no room for what was asked.
+    FullDisk,
+    /// A disk operation hung.
+    HungDisk,
     /// A wall clock jumped under a serving node.
     ClockJump,
     /// An event had to wait for a stalled core.
@@ -111,7 +157,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All of them.
-    pub const ALL: [FaultKind; 15] = [
+    pub const ALL: [FaultKind; 19] = [
         FaultKind::Drop,
         FaultKind::Duplicate,
         FaultKind::Reorder,
@@ -124,6 +170,10 @@ impl FaultKind {
         FaultKind::TornWrite,
         FaultKind::CleanRestart,
         FaultKind::SlowDisk,
+        FaultKind::FailedWrite,
+        FaultKind::FailedSync,
+        FaultKind::FullDisk,
+        FaultKind::HungDisk,
         FaultKind::ClockJump,
         FaultKind::Stall,
         FaultKind::Disconnect,
@@ -146,6 +196,7 @@ impl fmt::Display for Fault {
             Fault::Stop { nodes } => write!(f, "stop {}", names(nodes)),
             Fault::Start { nodes } => write!(f, "start {}", names(nodes)),
             Fault::SlowDisk { node, times } => write!(f, "slow-disk {node} {times}x"),
+            Fault::Disk { node, mood } => write!(f, "disk {node} {}", mood.word()),
             Fault::ClockJump { node, millis } => write!(f, "clock {node} {millis:+}ms"),
             Fault::Stall { node, shard, time } => write!(f, "stall {node} {shard} {}ms", time.as_millis()),
             Fault::Disconnect { node } => write!(f, "disconnect {node}"),
@@ -169,6 +220,10 @@ impl Fault {
             ("start", nodes) => Ok(Fault::Start { nodes: seats(nodes)? }),
             ("slow-disk", [node, times]) => {
                 Ok(Fault::SlowDisk { node: seat(node)?, times: number(times.strip_suffix('x').unwrap_or(times))? })
+            }
+            ("disk", [node, word]) => {
+                let mood = Mood::ALL.into_iter().find(|mood| mood.word() == *word);
+                Ok(Fault::Disk { node: seat(node)?, mood: mood.ok_or_else(|| format!("no disk is {word}"))? })
             }
             ("clock", [node, jump]) => {
                 Ok(Fault::ClockJump { node: seat(node)?, millis: number(jump.trim_end_matches("ms"))? })
@@ -232,6 +287,11 @@ mod tests {
             "stop n3",
             "start n1 n2 n3",
             "slow-disk n2 50x",
+            "disk n2 fails",
+            "disk n2 full",
+            "disk n2 full-unseen",
+            "disk n2 hangs",
+            "disk n2 well",
             "clock n1 -300ms",
             "clock n1 +300ms",
             "stall n2 1 250ms",

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use rondo_protocol::now::Instant;
 
-use crate::fault::{Fault, Seat};
+use crate::fault::{Fault, Mood, Seat};
 use crate::profile::{Profile, StepWeights};
 use crate::random::{Permille, Random};
 
@@ -69,6 +69,19 @@ fn draw_step(profile: &Profile, random: &mut Random, at: Instant, script: &mut V
             add(at, Fault::SlowDisk { node, times: random.between(10, 100) as u32 });
             add(recovery, Fault::SlowDisk { node, times: 1 });
         }
+        Some(Kind::FailingDisk) => {
+            add(at, Fault::Disk { node, mood: Mood::Failing });
+            add(recovery, Fault::Disk { node, mood: Mood::Well });
+        }
+        Some(Kind::FullDisk) => {
+            add(at, Fault::Disk { node, mood: *random.pick(&[Mood::Full, Mood::FullUnseen]) });
+            add(at + random.time(MILLI * 100, MILLI * 4000), Fault::Disk { node, mood: Mood::Well });
+        }
+        Some(Kind::HungDisk) => {
+            add(at, Fault::Disk { node, mood: Mood::Hung });
+            // Some hang for so long that their shard counts as stalled.
+            add(at + random.time(MILLI * 100, MILLI * 3000), Fault::Disk { node, mood: Mood::Well });
+        }
         Some(Kind::ClockJump) => {
             let reach = profile.clock_jump.as_millis() as u64;
             let millis = random.between(0, 2 * reach) as i64 - reach as i64;
@@ -90,6 +103,9 @@ enum Kind {
     CrashAll,
     CleanRestart,
     SlowDisk,
+    FailingDisk,
+    FullDisk,
+    HungDisk,
     ClockJump,
     Stall,
     Disconnect,
@@ -103,6 +119,9 @@ fn draw_kind(weights: &StepWeights, random: &mut Random) -> Option<Kind> {
         (Kind::CrashAll, weights.crash_all),
         (Kind::CleanRestart, weights.clean_restart),
         (Kind::SlowDisk, weights.slow_disk),
+        (Kind::FailingDisk, weights.failing_disk),
+        (Kind::FullDisk, weights.full_disk),
+        (Kind::HungDisk, weights.hung_disk),
         (Kind::ClockJump, weights.clock_jump),
         (Kind::Stall, weights.stall),
         (Kind::Disconnect, weights.disconnect),

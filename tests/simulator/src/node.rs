@@ -45,6 +45,8 @@ pub struct Node {
     pub stalled: Vec<Instant>,
     /// What each core that stands still has to do then, in order.
     pub(crate) waiting: Vec<VecDeque<Occurrence>>,
+    /// When each core's next look at its disk is planned.
+    pub disk_looks: Vec<Option<Instant>>,
     /// When each core's deadline is planned.
     pub deadlines: Vec<Option<Instant>>,
     /// Connections of clients, by number.
@@ -95,6 +97,7 @@ impl Node {
             clock_off_millis: 0,
             stalled: vec![Instant(0); count],
             waiting: vec![VecDeque::new(); count],
+            disk_looks: vec![None; count],
             deadlines: vec![None; count],
             connections: BTreeMap::new(),
             identity: Identity::default(),
@@ -148,6 +151,7 @@ impl Node {
             self.identity.incarnation = (self.identity.incarnation + 1).max(seconds);
         }
         self.identity.is_clean = false;
+        self.disk_looks.fill(None);
         self.deadlines.fill(None);
         self.waiting.iter_mut().for_each(VecDeque::clear);
         self.actor()

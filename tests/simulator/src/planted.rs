@@ -52,7 +52,7 @@ pub enum Hunt {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 9] = [
+    pub const ALL: [Bug; 10] = [
         Bug::Protocol(ProtocolBug::AckBeforeDurable),
         Bug::Protocol(ProtocolBug::AckOneShort),
         Bug::Protocol(ProtocolBug::DotReuseAfterRestart),
@@ -62,6 +62,7 @@ impl Bug {
         Bug::Protocol(ProtocolBug::StaleTicketAnswered),
         Bug::Storage(StorageBug::TornTailAccepted),
         Bug::Storage(StorageBug::SkipSync),
+        Bug::Storage(StorageBug::RetryFailedSync),
     ];
 
     /// Its name.
@@ -85,7 +86,7 @@ impl Bug {
         profile.step_gap = MILLI * 300;
         match self {
             Bug::Protocol(ProtocolBug::AckBeforeDurable)
-            | Bug::Storage(StorageBug::SkipSync | StorageBug::SkipDirSync | StorageBug::RetryFailedSync) => {
+            | Bug::Storage(StorageBug::SkipSync | StorageBug::SkipDirSync) => {
                 profile.steps = StepWeights { crash_all: 1, ..StepWeights::default() };
                 profile.disk.latency = (MILLI, MILLI * 8);
                 profile.disk.kept = Permille(0);
@@ -127,6 +128,10 @@ impl Bug {
                 profile.disk.latency = (MILLI, MILLI * 8);
                 profile.disk.kept = Permille(0);
                 profile.workload.value_bytes_max = 4000;
+            }
+            Bug::Storage(StorageBug::RetryFailedSync) => {
+                profile.steps = StepWeights { failing_disk: 4, crash_all: 1, ..StepWeights::default() };
+                profile.disk.kept = Permille(0);
             }
             Bug::Storage(StorageBug::TornTailAccepted | StorageBug::SkipCrc) => {
                 profile.steps = StepWeights { crash: 3, crash_all: 1, ..StepWeights::default() };

@@ -80,6 +80,12 @@ pub struct StepWeights {
     pub clean_restart: u16,
     /// A disk gets slow for a while.
     pub slow_disk: u16,
+    /// A disk fails for a while.
+    pub failing_disk: u16,
+    /// A disk has no room for a while.
+    pub full_disk: u16,
+    /// A disk hangs for a while.
+    pub hung_disk: u16,
     /// A clock jumps.
     pub clock_jump: u16,
     /// A core stands still.
@@ -183,6 +189,9 @@ impl Profile {
             FaultKind::TornWrite => crashes && (self.disk.kept.0 > 0 || self.disk.garbled.0 > 0),
             FaultKind::CleanRestart => self.steps.clean_restart > 0,
             FaultKind::SlowDisk => self.steps.slow_disk > 0,
+            FaultKind::FailedWrite | FaultKind::FailedSync => self.steps.failing_disk > 0,
+            FaultKind::FullDisk => self.steps.full_disk > 0,
+            FaultKind::HungDisk => self.steps.hung_disk > 0,
             FaultKind::ClockJump => self.steps.clock_jump > 0,
             FaultKind::Stall => self.steps.stall > 0,
             FaultKind::Disconnect => self.steps.disconnect > 0,
@@ -224,6 +233,9 @@ impl StepWeights {
             crash_all: perhaps(random, &[1, 2]).0,
             clean_restart: perhaps(random, &[1, 2]).0,
             slow_disk: perhaps(random, &[1, 2]).0,
+            failing_disk: perhaps(random, &[1, 3]).0,
+            full_disk: perhaps(random, &[1, 3]).0,
+            hung_disk: perhaps(random, &[1, 2]).0,
             clock_jump: perhaps(random, &[1, 3]).0,
             stall: perhaps(random, &[1, 2]).0,
             disconnect: perhaps(random, &[1]).0,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rondo_protocol::causality::{ActorId, Hlc};
 use rondo_protocol::effect::Record;
-use rondo_protocol::event::Found;
+use rondo_protocol::event::{DiskState, Found};
 use rondo_protocol::node::PeerShard;
 use rondo_protocol::now::{Instant, Now};
 use rondo_protocol::object::EncodedObject;
@@ -24,12 +24,13 @@ use rondo_protocol::wire::reply::{DataReply, Refusal};
 use rondo_protocol::wire::request::DataRequest;
 use rondo_protocol::{Effect, Effects, Event, ShardCore};
 use rondo_storage::{
-    ColdRead, CompanionAnswer, CompanionRequest, Delivery, FrozenTable, LogRecord, Lookup, Recovered, ShardStore,
-    WalLimits,
+    Attempt, Batch, ColdRead, CompanionAnswer, CompanionRequest, Delivery, DiskHealth, FrozenTable, LogRecord, Lookup,
+    Recovered, ShardStore, Takes, WalLimits, WriteFailure,
 };
 
 use crate::companion::{Companion, SharedStore};
 use crate::disk::SimDisk;
+use crate::history::Key;
 use crate::shard_log::{Done, ShardLog};
 
 /// A shard that serves.
@@ -40,6 +41,14 @@ pub struct Shard {
     store: ShardStore,
     log: ShardLog,
     companion: Companion,
+    /// The disk, as whoever looks at its room sees it.
+    sim_disk: SimDisk,
+    disk: DiskHealth,
+    takes: Takes,
+    /// A batch that the disk has refused, until it takes it.
+    held: Option<Batch>,
+    /// The reserve of the log is still to be set aside for the first time.
+    owes_first_fill: bool,
     /// A checkpoint whose first half is done and whose second half waits for the log.
     applied: Option<Arc<FrozenTable>>,
     /// Loads that wait for the sorted store, in the order in which they were asked.
@@ -59,6 +68,8 @@ pub struct Output {
     pub appended: Vec<(ObjectKey, EncodedObject)>,
     /// Peers whose links are to be closed.
     pub disconnects: Vec<PeerShard>,
+    /// Deletes that were taken though the disk was full.
+    pub deletes_on_full: u64,
     /// The companion has work now and had none before.
     pub companion_woke: bool,
     /// What must never happen in a simulation, because no fault explains it.
@@ -88,7 +99,12 @@ impl Shard {
             place,
             actor,
             core: ShardCore::new(boot),
-            log: ShardLog::resume(disk, &recovered, limits),
+            log: ShardLog::resume(disk.clone(), &recovered, limits),
+            sim_disk: disk,
+            disk: DiskHealth::default(),
+            takes: Takes::default(),
+            held: None,
+            owes_first_fill: true,
             store: recovered.store,
             companion: Companion::new(sorted),
             applied: None,
@@ -164,7 +180,7 @@ impl Shard {
             self.perform_all(&mut effects, &mut events, output);
             self.effects = effects;
         }
-        self.go_on(output);
+        self.go_on(now, output);
     }
 
     /// The core's deadline has come.
@@ -175,7 +191,7 @@ impl Shard {
         self.perform_all(&mut effects, &mut events, output);
         self.effects = effects;
         match events.pop_front() {
-            None => self.go_on(output),
+            None => self.go_on(now, output),
             Some(first) => {
                 self.turn(now, first, output);
                 for event in events {
@@ -187,20 +203,57 @@ impl Shard {
 
     /// A disk operation of this shard has ended.
     pub fn disk_ended(&mut self, now: Now, output: &mut Output) {
-        match self.log.poll() {
-            None => self.go_on(output),
-            Some(Done::Durable(upto)) => {
+        let Some(done) = self.log.poll() else { return self.go_on(now, output) };
+        let time = since_start(now);
+        match done {
+            Done::Durable(upto, attempt) => {
+                self.disk.written(attempt);
+                self.look_at_disk(now, output);
                 self.store.committed(upto);
                 self.turn(now, Event::Durable { upto: Lsn(upto.0) }, output);
             }
-            Some(Done::Checkpointed(upto)) => {
-                self.store.checkpointed(upto);
-                self.go_on(output);
+            Done::Refused(WriteFailure { batch, error, trouble }, attempt) => {
+                self.held = Some(batch);
+                self.disk.refused(attempt, trouble, error.to_string(), time);
+                self.go_on(now, output);
             }
-            Some(Done::Failed(error)) => {
-                output.broken = Some(format!("the log of {:?} failed: {error}", self.place));
+            Done::Checkpointed(upto) => {
+                self.disk.written(Attempt::Checkpoint);
+                self.store.checkpointed(upto);
+                self.go_on(now, output);
+            }
+            Done::CheckpointRefused(table, error) => {
+                self.applied = Some(table);
+                self.disk.refused(Attempt::Checkpoint, error.trouble(), error.to_string(), time);
+                self.go_on(now, output);
+            }
+            Done::Refilled(is_there) => {
+                self.disk.refilled(is_there, time);
+                self.go_on(now, output);
             }
         }
+    }
+
+    /// Time has passed, or the room on the disk has changed.
+    pub fn disk_look(&mut self, now: Now, output: &mut Output) {
+        self.go_on(now, output);
+    }
+
+    /// When to look at the disk again though nothing has happened.
+    pub fn next_disk_look(&self, now: Now) -> Option<Instant> {
+        self.disk.next_look(since_start(now)).map(|at| Instant::default() + at)
+    }
+
+    /// Judges the disk anew, and tells the core if that changes what it may take.
+    fn look_at_disk(&mut self, now: Now, output: &mut Output) {
+        let Some(takes) = self.disk.look(since_start(now), self.sim_disk.room()) else { return };
+        self.takes = takes;
+        let state = match takes {
+            Takes::All => DiskState::Writable,
+            Takes::Deletes => DiskState::Full,
+            Takes::Nothing => DiskState::Failing,
+        };
+        self.turn(now, Event::DiskChanged { state }, output);
     }
 
     /// The companion does one piece of its work; true if there is more.
@@ -218,7 +271,7 @@ impl Shard {
             }
             Ok(Some(CompanionAnswer::Applied { table, .. })) => {
                 self.applied = Some(table);
-                self.go_on(output);
+                self.go_on(now, output);
             }
             Ok(Some(
                 CompanionAnswer::Failed(_)
@@ -269,6 +322,14 @@ impl Shard {
             Record::Object { key, object } => {
                 let bytes: Bytes = object.bytes().clone();
                 self.store.append(lsn, LogRecord::Object { token: key.token().0, routed: key.routed(), object: bytes });
+                if self.takes == Takes::Deletes {
+                    output.deletes_on_full += u64::from(object.is_deleted());
+                    // Siblings may stay beside a tombstone; where the last write wins there is nothing but it.
+                    let is_lww = Key::of(&key).is_some_and(|key| key.lww);
+                    if is_lww && !object.is_deleted() {
+                        output.broken = Some(format!("{:?} took a value though its disk was full", self.place));
+                    }
+                }
                 output.appended.push((key, object));
             }
             Record::HlcBound(bound) => self.store.append(lsn, LogRecord::HlcBound(bound.0)),
@@ -276,23 +337,48 @@ impl Shard {
     }
 
     /// Gives the log and the companion what waits for them, and begins what was given.
-    fn go_on(&mut self, output: &mut Output) {
+    fn go_on(&mut self, now: Now, output: &mut Output) {
+        self.look_at_disk(now, output);
+        let stats = self.store.stats();
         if self.store.checkpoint_due()
+            && self.disk.may_checkpoint(stats.memtable_active_bytes + stats.memtable_frozen_bytes)
             && let Some(table) = self.store.freeze()
         {
             output.companion_woke |= self.companion.ask(CompanionRequest::Checkpoint(table));
         }
         if self.log.is_idle() {
-            if let Some(table) = self.applied.take() {
-                self.log.finish_checkpoint(table);
-            } else if let Some(batch) = self.store.take_batch() {
-                self.log.write(batch);
-            }
+            self.give_log(since_start(now));
             // The first poll begins the first disk operation; no operation of this disk ends before its time.
-            let ended = self.log.poll();
-            assert!(ended.is_none(), "the simulated disk never answers at once");
+            match self.log.poll() {
+                None => {}
+                // The reserve was there: nobody asked the disk.
+                Some(Done::Refilled(is_there)) => self.disk.refilled(is_there, since_start(now)),
+                Some(_) => panic!("the simulated disk never answers at once"),
+            }
         }
     }
+
+    fn give_log(&mut self, time: Duration) {
+        let may_try = self.disk.may_try(time);
+        if let Some(table) = self.applied.take_if(|_| may_try) {
+            self.log.finish_checkpoint(table);
+        } else if self.held.is_some() && !may_try {
+            return;
+        } else if let Some(batch) = self.held.take().or_else(|| self.store.take_batch()) {
+            let attempt = if self.disk.uses_reserve() { Attempt::CommitFromReserve } else { Attempt::Commit };
+            self.log.write(batch, attempt);
+        } else if self.disk.may_refill(time) || core::mem::take(&mut self.owes_first_fill) {
+            self.log.refill_reserve();
+        } else {
+            return;
+        }
+        self.disk.began(time);
+    }
+}
+
+/// The time as the disk's health counts it.
+fn since_start(now: Now) -> Duration {
+    now.instant - Instant::default()
 }
 
 fn found(delivery: Delivery) -> Result<Found, String> {

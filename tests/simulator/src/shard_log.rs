@@ -9,8 +9,8 @@ use core::task::{Context, Poll, Waker};
 use std::sync::Arc;
 
 use rondo_storage::{
-    Batch, FrozenTable, Lsn, Manifest, RecoverOptions, Recovered, StorageError, WalLimits, WalWriter,
-    finish_checkpoint, recover,
+    Attempt, Batch, FrozenTable, Lsn, Manifest, RecoverOptions, Recovered, StorageError, WalLimits, WalWriter,
+    WriteFailure, finish_checkpoint, recover,
 };
 
 use crate::companion::SharedStore;
@@ -35,11 +35,15 @@ struct Idle {
 /// What a piece of work came to.
 pub enum Done {
     /// All records up to this one would survive a power cut.
-    Durable(Lsn),
+    Durable(Lsn, Attempt),
+    /// The disk refused the batch.
+    Refused(WriteFailure, Attempt),
     /// All records up to this one are in the sorted store, and the manifest says so.
     Checkpointed(Lsn),
-    /// The log takes no more.
-    Failed(StorageError),
+    /// The disk refused the manifest.
+    CheckpointRefused(Arc<FrozenTable>, StorageError),
+    /// The reserve was to be set aside again; whether it is there.
+    Refilled(bool),
 }
 
 impl Recovery {
@@ -72,12 +76,16 @@ impl ShardLog {
     }
 
     /// Begins to write a batch. The log must be idle.
-    pub fn write(&mut self, batch: Batch) {
+    pub fn write(&mut self, batch: Batch, attempt: Attempt) {
         self.begin(|mut idle| {
             Box::pin(async move {
-                let done = match idle.writer.write(batch).await {
-                    Ok(upto) => Done::Durable(upto),
-                    Err(failure) => Done::Failed(failure.error),
+                let written = match attempt {
+                    Attempt::CommitFromReserve => idle.writer.write_from_reserve(batch).await,
+                    Attempt::Commit | Attempt::Checkpoint => idle.writer.write(batch).await,
+                };
+                let done = match written {
+                    Ok(upto) => Done::Durable(upto, attempt),
+                    Err(failure) => Done::Refused(failure, attempt),
                 };
                 (idle, done)
             })
@@ -90,9 +98,19 @@ impl ShardLog {
             Box::pin(async move {
                 let done = match finish_checkpoint(&mut idle.writer, &mut idle.manifest, &table, 1).await {
                     Ok(()) => Done::Checkpointed(table.last_lsn()),
-                    Err(error) => Done::Failed(error),
+                    Err(error) => Done::CheckpointRefused(table, error),
                 };
                 (idle, done)
+            })
+        });
+    }
+
+    /// Begins to set the reserve aside. The log must be idle.
+    pub fn refill_reserve(&mut self) {
+        self.begin(|mut idle| {
+            Box::pin(async move {
+                let refilled = idle.writer.refill_reserve().await;
+                (idle, Done::Refilled(matches!(refilled, Ok(true))))
             })
         });
     }

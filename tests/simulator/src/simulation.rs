@@ -7,6 +7,7 @@ use rondo_protocol::wire::request::Level;
 
 use crate::checkers::{self, Copy, Evidence, Violation, limits, liveness};
 use crate::coverage::Coverage;
+use crate::fault::FaultKind;
 use crate::history::{Key, Kind};
 use crate::nemesis;
 use crate::profile::Profile;
@@ -61,7 +62,13 @@ pub fn report(mut world: World, verdict: Result<(), Violation>, script: Vec<Stri
         world.count_before_the_end(seat);
     }
     let slow = world.nodes.iter().flat_map(|node| &node.disks).map(crate::disk::SimDisk::slow_operations).sum();
-    world.coverage.met_times(crate::fault::FaultKind::SlowDisk, slow);
+    world.coverage.met_times(FaultKind::SlowDisk, slow);
+    for trouble in world.nodes.iter().flat_map(|node| &node.disks).map(crate::disk::SimDisk::trouble) {
+        world.coverage.met_times(FaultKind::FailedWrite, trouble.writes_failed);
+        world.coverage.met_times(FaultKind::FailedSync, trouble.syncs_failed);
+        world.coverage.met_times(FaultKind::FullDisk, trouble.refused);
+        world.coverage.met_times(FaultKind::HungDisk, trouble.hung);
+    }
     world.coverage.count_history(&world.history);
     world.coverage.dots = world.dots.count() as u64;
     for kind in world.profile.enabled() {

@@ -1,7 +1,8 @@
 //! What a disk holds, in two states at once: as its user sees it, and as a power cut would leave it.
 //!
 //! Think of wet paint. A write is seen at once and stays wet until a sync dries it; a power cut smears each wet piece on
-//! its own: it stays, it is lost, or it is garbled. Names in a directory are a journal: a power cut keeps some first part
+//! its own: it stays, it is lost, or it is garbled. A sync that failed leaves paint that no later sync dries, though it
+//! says so: the system has forgotten that it is wet. Names in a directory are a journal: a power cut keeps some first part
 //! of it, never less than was synced.
 
 #[cfg(test)]
@@ -52,6 +53,8 @@ struct FileBytes {
 struct Wet {
     number: u64,
     offset: usize,
+    /// A sync of it failed: no later one makes it durable.
+    is_forgotten: bool,
     /// `None`: the file was made this long (`offset`), no bytes were written.
     bytes: Option<Vec<u8>>,
 }
@@ -153,10 +156,15 @@ impl Contents {
     /// What had been written when `written` was asked for is dry.
     pub fn sync(&mut self, file: FileId, written: u64) {
         let file = &mut self.files[file.0];
-        let dry = file.wet.iter().take_while(|wet| wet.number < written).count();
-        for wet in file.wet.drain(..dry) {
+        for wet in file.wet.extract_if(.., |wet| wet.number < written && !wet.is_forgotten) {
             wet.dry(&mut file.durable);
         }
+    }
+
+    /// The sync of what had been written when `written` was asked for failed.
+    pub fn fail_sync(&mut self, file: FileId, written: u64) {
+        let wet = self.files[file.0].wet.iter_mut().filter(|wet| wet.number < written);
+        wet.for_each(|wet| wet.is_forgotten = true);
     }
 
     /// Makes the file at least that long.
@@ -197,7 +205,7 @@ impl Contents {
 
 impl FileBytes {
     fn add(&mut self, offset: usize, bytes: Option<Vec<u8>>) {
-        self.wet.push(Wet { number: self.writes, offset, bytes });
+        self.wet.push(Wet { number: self.writes, offset, is_forgotten: false, bytes });
         self.writes += 1;
     }
 

@@ -80,6 +80,8 @@ pub(crate) enum Occurrence {
     LinkNews { to: ShardLife, peer: NodeId, shards: Option<NonZeroU16> },
     /// A disk operation ends.
     Disk { of: ShardLife, operation: u64 },
+    /// A shard looks at its disk.
+    DiskLook { of: ShardLife },
     /// A companion does a piece of its work.
     Companion { of: ShardLife },
     /// A core's deadline comes.
@@ -182,6 +184,7 @@ impl World {
             | Occurrence::Request { to: of, .. }
             | Occurrence::Disk { of, .. }
             | Occurrence::Companion { of }
+            | Occurrence::DiskLook { of }
             | Occurrence::Deadline { of } => self.at_shard(of, occurrence),
         }
     }

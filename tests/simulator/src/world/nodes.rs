@@ -4,7 +4,7 @@ use rondo_protocol::node::{PeerShard, ShardIndex};
 use rondo_storage::{RecoverOptions, StoreLimits, WalLimits};
 
 use super::{Occurrence, ShardLife, World};
-use crate::fault::{Fault, FaultKind, Seat};
+use crate::fault::{Fault, FaultKind, Mood, Seat};
 use crate::network::LinkNews;
 use crate::node::NodeState;
 use crate::shard::Shard;
@@ -56,6 +56,7 @@ impl World {
             if node.is_down() {
                 self.start(seat);
             }
+            self.set_mood(seat, Mood::Well);
         }
         let now = self.now();
         self.trace.note(now, "heal", &[], || "everything is whole again".into());
@@ -83,6 +84,7 @@ impl World {
             Fault::SlowDisk { node, times } => {
                 self.nodes[node.0].disks.iter().for_each(|disk| disk.set_speed(*times));
             }
+            Fault::Disk { node, mood } => self.set_mood(*node, *mood),
             Fault::ClockJump { node, millis } => {
                 let reach = self.profile.clock_jump.max(self.profile.clock_skew).as_millis() as i64;
                 let node = &mut self.nodes[node.0];
@@ -103,6 +105,22 @@ impl World {
         }
     }
 
+    /// The disks of a machine behave otherwise from now on. Whoever starts a machine sees to its disks first, so they go
+    /// wrong only while it serves.
+    fn set_mood(&mut self, seat: Seat, mood: Mood) {
+        let node = &self.nodes[seat.0];
+        if mood != Mood::Well && node.serving().is_none() {
+            return;
+        }
+        node.disks.iter().for_each(|disk| disk.set_mood(mood));
+        for of in self.lives(seat) {
+            self.plan_disk(of);
+            // The room is looked at once a second.
+            let time = self.random.time(Duration::ZERO, Duration::from_secs(1));
+            self.schedule.after(time, Occurrence::DiskLook { of });
+        }
+    }
+
     /// Starts a machine, unless it runs.
     pub(super) fn start(&mut self, seat: Seat) {
         let instant = self.now();
@@ -111,6 +129,7 @@ impl World {
         if !node.is_down() {
             return;
         }
+        node.disks.iter().for_each(|disk| disk.set_mood(Mood::Well));
         let actor = node.begin_life(instant);
         let vnode_bits = self.cluster.view(seat).ring.bits().get();
         let recover = |shard: u16| {

@@ -17,6 +17,9 @@ use crate::history::Key;
 use crate::node::NodeState;
 use crate::shard::{Output, Shard};
 
+/// A shard looks at its disk no more often than this.
+const DISK_LOOK_GAP: Duration = Duration::from_millis(20);
+
 impl World {
     /// Something reaches a shard, unless its life is over or its core stands still.
     pub(super) fn at_shard(&mut self, of: ShardLife, occurrence: Occurrence) {
@@ -73,6 +76,10 @@ impl World {
                 }
             }
             Occurrence::Deadline { .. } => self.deadline(of),
+            Occurrence::DiskLook { .. } => {
+                self.nodes[of.seat.0].disk_looks[usize::from(of.shard.0)] = None;
+                self.act(of, "disk-look", Shard::disk_look);
+            }
             _ => unreachable!("the world sends only what concerns shards here"),
         }
     }
@@ -94,8 +101,10 @@ impl World {
         self.trace.note(now.instant, what, &counts, || {
             format!("{}/{}: {} sends, {} replies, {} appends", of.seat, of.shard.0, counts[2], counts[3], counts[4])
         });
+        self.coverage.deletes_on_full += output.deletes_on_full;
         self.carry_out(of, output);
         self.plan_disk(of);
+        self.plan_disk_look(of);
         self.plan_deadline(of);
         let shard = &self.nodes[of.seat.0].shards().get(usize::from(of.shard.0));
         if let Some(Err(violation)) = shard.map(limits::check) {
@@ -207,6 +216,19 @@ impl World {
         let disk = &self.nodes[of.seat.0].disks[usize::from(of.shard.0)];
         for (operation, time) in disk.take_begun() {
             self.schedule.after(time, Occurrence::Disk { of, operation });
+        }
+    }
+
+    fn plan_disk_look(&mut self, of: ShardLife) {
+        let now = self.now();
+        let node = &mut self.nodes[of.seat.0];
+        let clock = node.now(now);
+        let next = node.shards().get(usize::from(of.shard.0)).and_then(|shard| shard.next_disk_look(clock));
+        let Some(next) = next.map(|next| next.max(now + DISK_LOOK_GAP)) else { return };
+        let planned = &mut node.disk_looks[usize::from(of.shard.0)];
+        if planned.is_none_or(|planned: Instant| next < planned) {
+            *planned = Some(next);
+            self.schedule.at(next, Occurrence::DiskLook { of });
         }
     }
 

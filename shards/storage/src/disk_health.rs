@@ -8,21 +8,108 @@
 //!    │ ╲──an error──► failing ──the same batch got through──► writable
 //!    ╰──a write or sync that does not come back──► stalled ──it came back──► what it was
 //! ```
-//! Pure: the time and the room are arguments. Writing again is `commit_loop`'s work.
+//! Pure: the time and the room are arguments. Writing again, and telling the core, is the shard's work.
 
+use crate::error::DiskTrouble;
+use crate::limits::{DISK_RETRY_MAX, DISK_RETRY_MIN, DISK_STALLED_AFTER};
 use core::time::Duration;
 
-use rondo_protocol::event::DiskState;
-use rondo_protocol::now::Instant;
-use rondo_storage::DiskTrouble;
+/// What the disk of a shard takes. Reads of what is in memory go on in every condition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum DiskCondition {
+    /// All writes.
+    #[default]
+    Writable,
+    /// Deletes (as long as the reserve of the log lasts), and no values.
+    Full,
+    /// Nothing: writes or syncs fail.
+    Failing,
+    /// Nothing: it does not answer.
+    Stalled,
+}
 
-use crate::free_space::Room;
-use crate::limits::{DISK_RETRY_MAX, DISK_RETRY_MIN, DISK_STALLED_AFTER};
-use crate::status::DiskCondition;
+impl DiskCondition {
+    /// Its word, for JSON and labels.
+    pub fn word(self) -> &'static str {
+        match self {
+            DiskCondition::Writable => "writable",
+            DiskCondition::Full => "full",
+            DiskCondition::Failing => "failing",
+            DiskCondition::Stalled => "stalled",
+        }
+    }
+}
+
+/// Which writes may be appended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Takes {
+    /// All.
+    #[default]
+    All,
+    /// Deletes only.
+    Deletes,
+    /// None.
+    Nothing,
+}
+
+/// The room of one file system, as far as writes are concerned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Room {
+    /// Nobody has looked yet, or the system does not say.
+    #[default]
+    Unknown,
+    /// For everything.
+    Enough {
+        /// Bytes that may still be written.
+        free_bytes: u64,
+    },
+    /// Less than is to be left free.
+    Little {
+        /// Bytes that may still be written.
+        free_bytes: u64,
+    },
+    /// Bytes, but no files.
+    NoInodes {
+        /// Bytes that may still be written.
+        free_bytes: u64,
+        /// Files that may still be made.
+        free_inodes: u64,
+    },
+}
+
+impl Room {
+    /// Must values be refused?
+    pub fn is_little(self) -> bool {
+        match self {
+            Room::Unknown | Room::Enough { .. } => false,
+            Room::Little { .. } | Room::NoInodes { .. } => true,
+        }
+    }
+
+    /// Bytes that may still be written; 0 if nobody knows.
+    pub fn free_bytes(self) -> u64 {
+        match self {
+            Room::Unknown => 0,
+            Room::Enough { free_bytes } | Room::Little { free_bytes } | Room::NoInodes { free_bytes, .. } => free_bytes,
+        }
+    }
+
+    /// Why values are refused, for people.
+    pub fn reason(self) -> Option<String> {
+        match self {
+            Room::Unknown | Room::Enough { .. } => None,
+            Room::Little { free_bytes } => Some(format!("{} MiB are left", free_bytes >> 20)),
+            Room::NoInodes { free_inodes, .. } => Some(format!("{free_inodes} inodes are left")),
+        }
+    }
+}
+
+/// A moment, as the time since any fixed one.
+type Moment = Duration;
 
 /// The health of one shard's disk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DiskHealth {
+pub struct DiskHealth {
     room: Room,
     /// What the last write, sync or checkpoint said, if it failed and none has got through since.
     refusal: Option<(DiskTrouble, String)>,
@@ -30,16 +117,16 @@ pub(crate) struct DiskHealth {
     owes_reserve: bool,
     reserve_is_used_up: bool,
     /// When the write or sync under way began.
-    busy_since: Option<Instant>,
-    retry_at: Instant,
+    busy_since: Option<Moment>,
+    retry_at: Moment,
     retry_after: Duration,
     condition: DiskCondition,
-    state: DiskState,
+    takes: Takes,
 }
 
 /// What was tried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Attempt {
+pub enum Attempt {
     /// To write a batch as usual.
     Commit,
     /// To write a batch, with the reserve where there is no room.
@@ -50,23 +137,30 @@ pub(crate) enum Attempt {
 
 /// How the disk is, for people.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct DiskReport {
-    pub(crate) condition: DiskCondition,
+pub struct DiskReport {
+    /// What it takes.
+    pub condition: DiskCondition,
     /// Why it takes no more than that.
-    pub(crate) reason: Option<String>,
+    pub reason: Option<String>,
     /// Since when it has not answered, if it is stalled.
-    pub(crate) stalled_since: Option<Instant>,
-    pub(crate) free_bytes: u64,
+    pub stalled_since: Option<Moment>,
+    /// Room left; 0 if nobody knows.
+    pub free_bytes: u64,
 }
 
 impl DiskHealth {
+    /// What the disk takes, as of the last look.
+    pub fn condition(&self) -> DiskCondition {
+        self.condition
+    }
+
     /// A write or sync begins.
-    pub(crate) fn began(&mut self, now: Instant) {
+    pub fn began(&mut self, now: Moment) {
         self.busy_since = Some(now);
     }
 
     /// It got through. Where it may have used the reserve, that is to be filled again.
-    pub(crate) fn written(&mut self, attempt: Attempt) {
+    pub fn written(&mut self, attempt: Attempt) {
         self.busy_since = None;
         self.owes_reserve |= attempt == Attempt::CommitFromReserve;
         self.reserve_is_used_up = false;
@@ -77,7 +171,7 @@ impl DiskHealth {
     }
 
     /// It failed. Where the disk has no room and the reserve was not tried yet, that comes at once.
-    pub(crate) fn refused(&mut self, attempt: Attempt, trouble: DiskTrouble, reason: String, now: Instant) {
+    pub fn refused(&mut self, attempt: Attempt, trouble: DiskTrouble, reason: String, now: Moment) {
         self.busy_since = None;
         self.refusal = Some((trouble, reason));
         self.owes_reserve |= trouble == DiskTrouble::NoSpace;
@@ -91,13 +185,13 @@ impl DiskHealth {
         }
     }
 
-    fn back_off(&mut self, now: Instant) {
+    fn back_off(&mut self, now: Moment) {
         self.retry_after = (self.retry_after * 2).clamp(DISK_RETRY_MIN, DISK_RETRY_MAX);
         self.retry_at = now + self.retry_after;
     }
 
     /// Filling the reserve ended; `is_there` if that worked.
-    pub(crate) fn refilled(&mut self, is_there: bool, now: Instant) {
+    pub fn refilled(&mut self, is_there: bool, now: Moment) {
         self.busy_since = None;
         if !is_there {
             return self.back_off(now);
@@ -108,19 +202,19 @@ impl DiskHealth {
         }
     }
 
-    /// Judges anew. Gives the state for the core if it is another one.
-    pub(crate) fn look(&mut self, now: Instant, room: Room) -> Option<DiskState> {
+    /// Judges anew. Gives what may be appended from now on if that is something else.
+    pub fn look(&mut self, now: Moment, room: Room) -> Option<Takes> {
         self.room = room;
         self.condition = self.judge(now);
-        let state = match self.condition {
-            DiskCondition::Writable => DiskState::Writable,
-            DiskCondition::Full if !self.reserve_is_used_up => DiskState::Full,
-            DiskCondition::Full | DiskCondition::Failing | DiskCondition::Stalled => DiskState::Failing,
+        let takes = match self.condition {
+            DiskCondition::Writable => Takes::All,
+            DiskCondition::Full if !self.reserve_is_used_up => Takes::Deletes,
+            DiskCondition::Full | DiskCondition::Failing | DiskCondition::Stalled => Takes::Nothing,
         };
-        (core::mem::replace(&mut self.state, state) != state).then_some(state)
+        (core::mem::replace(&mut self.takes, takes) != takes).then_some(takes)
     }
 
-    fn judge(&self, now: Instant) -> DiskCondition {
+    fn judge(&self, now: Moment) -> DiskCondition {
         let is_stalled = self.busy_since.is_some_and(|since| now - since >= DISK_STALLED_AFTER);
         match &self.refusal {
             _ if is_stalled => DiskCondition::Stalled,
@@ -132,32 +226,39 @@ impl DiskHealth {
     }
 
     /// Should deletes go to the reserve where there is no room?
-    pub(crate) fn uses_reserve(&self) -> bool {
+    pub fn uses_reserve(&self) -> bool {
         self.condition == DiskCondition::Full || matches!(self.refusal, Some((DiskTrouble::NoSpace, _)))
     }
 
     /// May what failed be tried (again) now? True while nothing has failed.
-    pub(crate) fn may_try(&self, now: Instant) -> bool {
+    pub fn may_try(&self, now: Moment) -> bool {
         self.refusal.is_none() || self.retry_at <= now
     }
 
     /// Is it time to fill the reserve again? Not before there is room for more than it, or it would be used up at once.
-    pub(crate) fn may_refill(&self, now: Instant) -> bool {
-        self.owes_reserve && self.retry_at <= now && self.room.is_enough()
+    pub fn may_refill(&self, now: Moment) -> bool {
+        self.owes_reserve && self.retry_at <= now && !self.room.is_little()
     }
 
     /// Is there something that only another try can bring about, and is its time here?
-    pub(crate) fn wants_try(&self, now: Instant) -> bool {
+    pub fn wants_try(&self, now: Moment) -> bool {
         (self.refusal.is_some() && self.retry_at <= now) || self.may_refill(now)
     }
 
+    /// When to look again though nothing has happened: a write may have stalled by then, or something may be tried again.
+    pub fn next_look(&self, now: Moment) -> Option<Moment> {
+        let stalled_at = self.busy_since.map(|since| since + DISK_STALLED_AFTER).filter(|at| now < *at);
+        let owes = self.refusal.is_some() || (self.owes_reserve && !self.room.is_little());
+        stalled_at.or(owes.then_some(self.retry_at.max(now)))
+    }
+
     /// May a checkpoint of about `bytes` be begun? A sorted store that runs out of room amid one is worse off than the log.
-    pub(crate) fn may_checkpoint(&self, bytes: u64) -> bool {
-        self.condition != DiskCondition::Full || self.room.is_unknown() || self.room.free_bytes() / 4 >= bytes
+    pub fn may_checkpoint(&self, bytes: u64) -> bool {
+        self.condition != DiskCondition::Full || self.room == Room::Unknown || self.room.free_bytes() / 4 >= bytes
     }
 
     /// How it is, for people.
-    pub(crate) fn report(&self) -> DiskReport {
+    pub fn report(&self) -> DiskReport {
         let reason = match self.condition {
             DiskCondition::Writable => None,
             DiskCondition::Stalled => Some("a write or sync has not come back".to_owned()),
@@ -184,17 +285,17 @@ mod tests {
     const ENOUGH: Room = Room::Enough { free_bytes: 1 << 30 };
     const LITTLE: Room = Room::Little { free_bytes: 1 << 20 };
 
-    fn at(millis: u64) -> Instant {
-        Instant::default() + Duration::from_millis(millis)
+    fn at(millis: u64) -> Moment {
+        Duration::from_millis(millis)
     }
 
     #[test]
     fn little_room_takes_deletes_only_until_there_is_room() {
         let mut health = DiskHealth::default();
-        assert_eq!(health.look(at(0), LITTLE), Some(DiskState::Full));
+        assert_eq!(health.look(at(0), LITTLE), Some(Takes::Deletes));
         assert_eq!(health.look(at(1), LITTLE), None);
         assert!(health.report().reason.is_some_and(|reason| reason.contains("1 MiB")));
-        assert_eq!(health.look(at(2), ENOUGH), Some(DiskState::Writable));
+        assert_eq!(health.look(at(2), ENOUGH), Some(Takes::All));
     }
 
     #[test]
@@ -202,14 +303,14 @@ mod tests {
         let mut health = DiskHealth::default();
         health.began(at(0));
         health.refused(Attempt::Commit, DiskTrouble::NoSpace, "no space".to_owned(), at(1));
-        assert_eq!(health.look(at(1), LITTLE), Some(DiskState::Full));
+        assert_eq!(health.look(at(1), LITTLE), Some(Takes::Deletes));
         assert!(health.may_try(at(1)) && health.uses_reserve(), "the reserve is tried at once");
         health.written(Attempt::CommitFromReserve);
         assert!(!health.may_refill(at(500)), "there is no room yet");
         assert_eq!(health.look(at(500), ENOUGH), None, "and still no reserve");
         assert!(health.may_refill(at(500)));
         health.refilled(true, at(501));
-        assert_eq!(health.look(at(501), ENOUGH), Some(DiskState::Writable));
+        assert_eq!(health.look(at(501), ENOUGH), Some(Takes::All));
     }
 
     #[test]
@@ -217,11 +318,11 @@ mod tests {
         let mut health = DiskHealth::default();
         health.refused(Attempt::Commit, DiskTrouble::NoSpace, "no space".to_owned(), at(0));
         health.refused(Attempt::CommitFromReserve, DiskTrouble::NoSpace, "no space".to_owned(), at(0));
-        assert_eq!(health.look(at(0), LITTLE), Some(DiskState::Failing));
+        assert_eq!(health.look(at(0), LITTLE), Some(Takes::Nothing));
         assert_eq!(health.report().condition, DiskCondition::Full);
         assert!(!health.may_try(at(0)));
         health.written(Attempt::CommitFromReserve);
-        assert_eq!(health.look(at(2000), ENOUGH), Some(DiskState::Full));
+        assert_eq!(health.look(at(2000), ENOUGH), Some(Takes::Deletes));
     }
 
     #[test]
@@ -231,13 +332,13 @@ mod tests {
         for _ in 0..10 {
             health.refused(Attempt::Commit, DiskTrouble::Failing, "an I/O error".to_owned(), now);
             health.look(now, ENOUGH);
-            assert_eq!(health.state, DiskState::Failing);
+            assert_eq!(health.takes, Takes::Nothing);
             assert!(!health.may_try(now));
             now = now + DISK_RETRY_MAX;
             assert!(health.wants_try(now) && health.may_try(now));
         }
         health.written(Attempt::Commit);
-        assert_eq!(health.look(now, ENOUGH), Some(DiskState::Writable));
+        assert_eq!(health.look(now, ENOUGH), Some(Takes::All));
         assert!(!health.wants_try(now + DISK_RETRY_MAX));
     }
 
@@ -246,9 +347,9 @@ mod tests {
         let mut health = DiskHealth::default();
         health.began(at(100));
         assert_eq!(health.look(at(1099), ENOUGH), None);
-        assert_eq!(health.look(at(1100), ENOUGH), Some(DiskState::Failing));
+        assert_eq!(health.look(at(1100), ENOUGH), Some(Takes::Nothing));
         assert_eq!(health.report().stalled_since, Some(at(100)));
         health.written(Attempt::Commit);
-        assert_eq!(health.look(at(9000), ENOUGH), Some(DiskState::Writable));
+        assert_eq!(health.look(at(9000), ENOUGH), Some(Takes::All));
     }
 }
