@@ -297,3 +297,30 @@ fn layouts_that_are_not_in_force_are_leftovers_and_what_was_set_aside_is_not() {
     assert_eq!(held.remove_leftovers().expect("removed"), [2]);
     assert!(held.shard_path(1).is_dir() && dir.path().join("layout-0003.damaged-7-rot").is_dir());
 }
+
+#[test]
+fn on_a_full_disk_the_identity_is_written_over_in_place() {
+    let dir = private_dir();
+    let mount = |arguments: &[&str]| {
+        let output = std::process::Command::new(arguments[0]).args(&arguments[1..]).arg(dir.path()).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !mount(&["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "rondo-test"]) {
+        use std::io::Write;
+        let _ = writeln!(std::io::stdout().lock(), "SKIPPED an identity on a full disk: this user may not mount one");
+        return;
+    }
+    let tried = std::panic::catch_unwind(|| {
+        NodeDir::open(dir.path(), &options()).expect("fresh").close_clean().expect("closed");
+        let filled = fs::write(dir.path().join("filler"), vec![1; 64 << 10]);
+        assert!(filled.is_err(), "the disk is full");
+        let mut held = NodeDir::open(dir.path(), &at(2000)).expect("no room is needed");
+        assert_eq!((held.identity().incarnation, held.notices()), (1000, &[][..]));
+        held.renew_incarnation(2000).expect("durable");
+        held.close_clean().expect("closed");
+        let read = Identity::read(dir.path()).expect("readable");
+        assert_eq!((read.incarnation, read.is_clean), (2000, true));
+    });
+    assert!(mount(&["umount", "-l"]), "unmounted");
+    tried.expect("the story holds");
+}
