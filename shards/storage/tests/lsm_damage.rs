@@ -145,7 +145,7 @@ fn one_fault_in_any_file_is_noticed_or_changes_nothing() {
     files_below(&good, Path::new(""), &mut files);
     files.sort();
     let faults = std::env::var("RONDO_FAULTS").map_or(FAULTS, |faults| faults.parse().expect("a number"));
-    let (mut random, mut shut, mut hiding, mut harmless) = (Random(42), 0, 0, 0);
+    let (mut random, mut shut, mut mended, mut hiding, mut harmless) = (Random(42), 0, 0, 0, 0);
     for number in 0..faults {
         let spoiled = Home::new(Engine::Lsm);
         for file in &files {
@@ -169,9 +169,13 @@ fn one_fault_in_any_file_is_noticed_or_changes_nothing() {
         };
         assert_eq!(store.durable_upto().expect("a note"), Lsn(6 * KEYS), "{fault}");
         let hidden = check(&*store, &fault);
-        assert_eq!(damaged_files(&*store) > 0, bytes != before, "{fault}: the files are what they are");
+        // What stands beside the store was replaced; the copy of the version is made anew at each start.
+        let is_mended = fs::read_dir(spoiled.dir.path()).expect("readable").count() > 1;
+        let is_whole = is_mended || bytes == before || file.ends_with("copy-of-version");
+        assert_eq!(damaged_files(&*store) == 0, is_whole, "{fault}: the files are what they are");
+        mended += u64::from(is_mended);
         if hidden > 0 { hiding += 1 } else { harmless += 1 }
     }
-    println!("{faults} faults: {shut} keep the store shut, {hiding} hide keys, {harmless} hide none");
+    println!("{faults} faults: {shut} keep the store shut, {hiding} hide keys, {harmless} hide none ({mended} mended)");
     assert!(hiding > 0, "no fault had an effect");
 }

@@ -6,7 +6,7 @@ use engines::{CACHE_BYTES, Home, get, large, put};
 use rondo_storage::sorted_store::FileCursor;
 use rondo_storage::{Engine, FailureKind, LsmStore, Lsn, PageLimits, SortedStore, SortedStoreError};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const KEYS: u64 = 400;
 
@@ -157,30 +157,98 @@ fn a_merge_that_meets_damage_is_told_by_the_next_flush() {
     panic!("nobody met the damage");
 }
 
+/// Everything in the directory of the store, to be put back.
+fn copy_of(home: &Home, directory: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = files_in(home, directory).into_iter().filter(|path| path.is_file());
+    files.map(|path| (path.clone(), fs::read(path).expect("readable"))).collect()
+}
+
+/// Copies the store to another home, with other bytes in one file.
+fn spoiled(home: &Home, file: &Path, bytes: &[u8]) -> Home {
+    let other = Home::new(Engine::Lsm);
+    for directory in ["", "tables", "blobs"] {
+        fs::create_dir_all(other.path().join(directory)).expect("made");
+        for (path, content) in copy_of(home, directory) {
+            let content = if path == file { bytes } else { &content };
+            fs::write(other.path().join(path.strip_prefix(home.path()).expect("inside")), content).expect("written");
+        }
+    }
+    other
+}
+
 #[test]
-fn the_smallest_files_are_checked_before_they_are_believed() {
+fn the_smallest_files_are_checked_before_they_are_believed_and_restored_from_their_copy() {
     let home = home();
     let mut store = home.open_lsm();
     round(&mut store, 0, 500);
     drop(store);
-    let version = files_in(&home, "")
-        .into_iter()
-        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('v')));
-    for file in [home.path().join("current"), version.expect("a version")] {
-        let good = fs::read(&file).expect("readable");
-        for at in 0..good.len() {
+    let is_version = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('v'));
+    let version = files_in(&home, "").into_iter().find(is_version).expect("a version");
+    let (current, copy) = (home.path().join("current"), home.path().join("copy-of-version"));
+    for file in [&current, &version, &copy] {
+        let good = fs::read(file).expect("readable");
+        for at in (0..good.len()).step_by(17) {
             let mut bad = good.clone();
             bad[at] ^= 1 << (at % 8);
-            fs::write(&file, &bad).expect("writable");
-            let Err(error) = home.try_open() else { panic!("byte {at} of {} is believed", file.display()) };
-            assert!(matches!(error, SortedStoreError::Failed { kind: FailureKind::Damaged, .. }), "{error}");
+            let spoiled = spoiled(&home, file, &bad);
+            assert_eq!(get(&*spoiled.open(), token(3), "key"), Some(large(3, 500)), "byte {at} of {}", file.display());
+            let aside = fs::read_dir(spoiled.dir.path()).expect("readable").count() - 1;
+            assert_eq!(
+                aside > 0,
+                *file != copy,
+                "byte {at} of {}: what was damaged stays to be looked at",
+                file.display()
+            );
+            drop(spoiled.open());
         }
-        fs::write(&file, &good).expect("writable");
     }
-    assert_eq!(files_in(&home, "tables").len(), 1, "nothing was removed meanwhile");
-    assert_eq!(get(&*home.open(), token(3), "key"), Some(large(3, 500)));
-    fs::remove_file(home.path().join("current")).expect("removable");
-    assert!(home.try_open().is_err(), "tables without `current` are no fresh store");
+    let mut bad = fs::read(&current).expect("readable");
+    bad[9] ^= 1;
+    let without_copy = spoiled(&home, &current, &bad);
+    fs::remove_file(without_copy.path().join("copy-of-version")).expect("removable");
+    let error = without_copy.try_open().err().expect("two faults keep it shut");
+    assert!(matches!(error, SortedStoreError::Failed { kind: FailureKind::Damaged, .. }), "{error}");
+    assert_eq!(files_in(&without_copy, "tables").len(), 1, "nothing was removed meanwhile");
+    fs::remove_file(without_copy.path().join("current")).expect("removable");
+    assert!(without_copy.try_open().is_err(), "tables without `current` are no fresh store");
+}
+
+#[test]
+fn a_table_that_cannot_be_opened_is_written_anew_without_a_loss() {
+    let home = home();
+    let mut store = home.open_lsm();
+    for number in 0..6 {
+        for key in 0..KEYS {
+            let bytes = if key % 7 == 0 { 6000 } else { 400 };
+            put(&mut store, number * KEYS + key + 1, token(key), "key", &large((number + key) as u8, bytes));
+        }
+        store.flush_durable(Lsn((number + 1) * KEYS)).expect("flushed");
+        store.settle().expect("merged");
+    }
+    assert!(store.shape().0[6] > 0 && store.shape().0[0] > 0, "a packed table and young ones: {:?}", store.shape());
+    drop(store);
+    let mut mended = 0;
+    for table in files_in(&home, "tables") {
+        let good = fs::read(&table).expect("readable");
+        // Behind the data lie index, filter, description, table of contents and trailer.
+        for at in (1..24).map(|step| good.len() - step * 103).filter(|at| *at > good.len() * 9 / 10) {
+            let mut bad = good.clone();
+            bad[at] ^= 8;
+            let spoiled = spoiled(&home, &table, &bad);
+            let mut store = spoiled.open();
+            for key in 0..KEYS {
+                let bytes = if key % 7 == 0 { 6000 } else { 400 };
+                assert_eq!(get(&*store, token(key), "key"), Some(large((5 + key) as u8, bytes)), "byte {at}");
+            }
+            mended += fs::read_dir(spoiled.dir.path()).expect("readable").count() - 1;
+            assert_eq!(store.durable_upto().expect("a note"), Lsn(6 * KEYS));
+            put(&mut *store, 6 * KEYS + 1, token(1), "key", b"newer");
+            store.flush_durable(Lsn(6 * KEYS + 1)).expect("goes on");
+            drop(store);
+            assert_eq!(get(&*spoiled.open(), token(1), "key").as_deref(), Some(&b"newer"[..]));
+        }
+    }
+    assert!(mended > 8, "{mended} tables were mended");
 }
 
 #[test]

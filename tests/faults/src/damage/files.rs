@@ -36,6 +36,8 @@ pub enum FileKind {
     LsmCurrent,
     /// The tables and blob files of a version.
     LsmVersion,
+    /// The copy of `current` and the version.
+    LsmCopy,
     /// A sorted table.
     LsmTable,
     /// Large values.
@@ -44,7 +46,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// All of them, in the order of the table.
-    pub const ALL: [FileKind; 14] = [
+    pub const ALL: [FileKind; 15] = [
         FileKind::Identity,
         FileKind::IdentityCopy,
         FileKind::Manifest,
@@ -57,6 +59,7 @@ impl FileKind {
         FileKind::SledSnapshot,
         FileKind::LsmCurrent,
         FileKind::LsmVersion,
+        FileKind::LsmCopy,
         FileKind::LsmTable,
         FileKind::LsmBlob,
     ];
@@ -76,6 +79,7 @@ impl FileKind {
             FileKind::SledSnapshot => "sled: snapshot",
             FileKind::LsmCurrent => "lsm: current",
             FileKind::LsmVersion => "lsm: version",
+            FileKind::LsmCopy => "lsm: copy of the version",
             FileKind::LsmTable => "lsm: table",
             FileKind::LsmBlob => "lsm: blob file",
         }
@@ -93,9 +97,11 @@ impl FileKind {
             FileKind::KeyJournal | FileKind::SledDb | FileKind::SledConf | FileKind::SledSnapshot => {
                 engine == Engine::Sled
             }
-            FileKind::LsmCurrent | FileKind::LsmVersion | FileKind::LsmTable | FileKind::LsmBlob => {
-                engine == Engine::Lsm
-            }
+            FileKind::LsmCurrent
+            | FileKind::LsmVersion
+            | FileKind::LsmCopy
+            | FileKind::LsmTable
+            | FileKind::LsmBlob => engine == Engine::Lsm,
         }
     }
 
@@ -109,7 +115,8 @@ impl FileKind {
             | FileKind::SledConf
             | FileKind::SledSnapshot
             | FileKind::LsmCurrent
-            | FileKind::LsmVersion => true,
+            | FileKind::LsmVersion
+            | FileKind::LsmCopy => true,
             FileKind::LogSegment
             | FileKind::LogReserve
             | FileKind::KeyJournal
@@ -134,6 +141,7 @@ impl FileKind {
             | FileKind::SledSnapshot
             | FileKind::LsmCurrent
             | FileKind::LsmVersion
+            | FileKind::LsmCopy
             | FileKind::LsmTable
             | FileKind::LsmBlob => true,
         }
@@ -155,6 +163,7 @@ impl FileKind {
             "db" if is_in("/sled-") => Some(FileKind::SledDb),
             "conf" if is_in("/sled-") => Some(FileKind::SledConf),
             _ if is_in("/sled-") && name.starts_with("snap.") => Some(FileKind::SledSnapshot),
+            "copy-of-version" if is_in("/lsm-") => Some(FileKind::LsmCopy),
             "current" if is_in("/lsm-") => Some(FileKind::LsmCurrent),
             _ if is_in("/tables/") && is_in("/lsm-") => Some(FileKind::LsmTable),
             _ if is_in("/blobs/") && is_in("/lsm-") => Some(FileKind::LsmBlob),

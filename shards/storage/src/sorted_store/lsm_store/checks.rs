@@ -3,9 +3,9 @@
 //! It checks every block and every blob that it reads, and the table of contents of every file. Two files it believes: the
 //! version (which tables and blob files there are, and their checksums) and `current`, which names the version and keeps
 //! its checksum. A damaged pair would make it forget tables, or remove them as leftovers; so both are checked before it is
-//! let in. Whole files are checked by [`verify`], for the scrubber.
+//! let in, and restored from a copy if need be. Whole files are checked by [`verify`], for the scrubber.
 
-use super::{SortedStoreError, failed_as, failed_io};
+use super::{SortedStoreError, failed_as, failed_io, mend};
 use crate::sorted_store::{FailureKind, FileCheck, FileCursor};
 use lsm_tree::{AbstractTree, AnyTree};
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Bytes of `current`: version, its checksum, kind of checksum.
-const CURRENT_BYTES: usize = 8 + 16 + 1;
+pub(super) const CURRENT_BYTES: usize = 8 + 16 + 1;
 /// Bytes read at once while a file is checked.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -35,24 +35,26 @@ pub(super) fn prepare(path: &Path) -> Result<(), SortedStoreError> {
             fs::remove_file(file.path()).map_err(failed_io)?;
         }
     }
-    check_version(path).map_err(|what| failed_as(path, what, FailureKind::Damaged))
+    let Err(what) = check_version(path) else { return Ok(()) };
+    if mend::restore_version(path).map_err(failed_io)? {
+        return check_version(path).map_err(|what| failed_as(path, what, FailureKind::Damaged));
+    }
+    Err(failed_as(path, what, FailureKind::Damaged))
 }
 
 /// Is the version that `current` names the one that was written? `Ok` also for a directory in which nothing was flushed.
 fn check_version(path: &Path) -> Result<(), String> {
-    let current = match fs::read(path.join("current")) {
-        Ok(current) => current,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let has_tables = fs::read_dir(path.join("tables")).is_ok_and(|mut tables| tables.next().is_some());
-            return if has_tables {
-                Err("there are tables, but the file `current` is missing".to_owned())
-            } else {
-                Ok(())
-            };
-        }
-        Err(error) => return Err(format!("the file `current`: {error}")),
-    };
-    let fields: &[u8; CURRENT_BYTES] = current
+    if !path.join("current").exists() {
+        let has_tables = fs::read_dir(path.join("tables")).is_ok_and(|mut tables| tables.next().is_some());
+        return if has_tables { Err("there are tables, but the file `current` is missing".to_owned()) } else { Ok(()) };
+    }
+    read_version(path).map(|_| ())
+}
+
+/// `current`, and the version that it names, checked.
+pub(super) fn read_version(path: &Path) -> Result<([u8; CURRENT_BYTES], Vec<u8>), String> {
+    let current = fs::read(path.join("current")).map_err(|error| format!("the file `current`: {error}"))?;
+    let fields: [u8; CURRENT_BYTES] = current
         .as_slice()
         .try_into()
         .map_err(|_| format!("the file `current` has {} bytes, expected {CURRENT_BYTES}", current.len()))?;
@@ -65,7 +67,7 @@ fn check_version(path: &Path) -> Result<(), String> {
     let content = fs::read(path.join(&name)).map_err(|error| format!("the version `{name}`: {error}"))?;
     let found = xxh3_128(&content);
     if found == expected {
-        Ok(())
+        Ok((fields, content))
     } else {
         Err(format!("the version `{name}` has the checksum {found:032x}, the file `current` expects {expected:032x}"))
     }

@@ -5,7 +5,7 @@
 //! opening removes it.
 
 use super::settings::{self, LEVEL_0_TABLES};
-use super::{NEWEST, SortedStoreError, failed, failed_io};
+use super::{NEWEST, SortedStoreError, failed, failed_io, mend};
 use crate::limits::LSM_LEVEL_0_RUNS_MAX;
 use crate::sorted_store::guard;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -35,6 +35,8 @@ pub(super) struct Pace {
     state: Mutex<State>,
     changed: Condvar,
     written_bytes: AtomicU64,
+    /// Held by whoever copies the version.
+    copying: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +103,12 @@ impl Pace {
         drop(state);
         self.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.changed.notify_all();
+    }
+
+    /// Makes the copy of the version agree with it; flushes and merges do so after each change.
+    pub(super) fn keep_copy(&self, path: &Path) -> io::Result<()> {
+        let _one_at_a_time = self.copying.lock().unwrap_or_else(PoisonError::into_inner);
+        mend::keep_copy(path)
     }
 
     /// Bytes of files written by flushes and merges since the store was opened.
@@ -207,6 +215,7 @@ fn merge_all(path: &Path, tree: &AnyTree, pace: &Pace) -> Result<(), SortedStore
         if tree.current_version().id() == before || pace.is_stopping() {
             return Ok(());
         }
+        pace.keep_copy(path).map_err(|error| failed_io(path, &error))?;
     }
 }
 

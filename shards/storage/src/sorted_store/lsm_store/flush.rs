@@ -43,6 +43,7 @@ impl Flusher {
             sealed.pop_front();
         }
         drop(sealed);
+        self.pace.keep_copy(&self.path).map_err(|error| failed_io(&self.path, &error))?;
         self.pace.has_flushed();
         Ok(())
     }

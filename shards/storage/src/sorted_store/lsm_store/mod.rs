@@ -8,11 +8,13 @@
 //! than one checkpoint. Objects above 4 KiB lie in blob files, so that merging moves 40 bytes and not a megabyte. Around
 //! each object stands our envelope, beside the checksums that the crate keeps for blocks, blobs and whole files.
 //!
-//! What the crate leaves out is done here: the syncs in `flush`, the checks of its smallest files in `checks`.
+//! What the crate leaves out is done here: the syncs in `flush`, the checks of its smallest files in `checks`, and `mend`
+//! for faults of one file that it would not open after.
 
 mod checks;
 mod compactor;
 mod flush;
+mod mend;
 mod scan;
 mod settings;
 
@@ -73,9 +75,20 @@ impl LsmStore {
         checks::prepare(path)?;
         let cache = Arc::new(Cache::with_capacity_bytes(config.cache_bytes));
         let pace = Arc::new(compactor::Pace::default());
-        let tree_config = settings::tree(path, cache.clone(), pace.clone());
-        let tree = tree_config.open().map_err(|error| failed(path, &error))?;
+        let open = || {
+            let tree = settings::tree(path, cache.clone(), pace.clone()).open();
+            tree.map_err(|error| failed(path, &error))
+        };
+        let tree = match guard::changing("lsm", path, open) {
+            Err(SortedStoreError::Failed { kind: FailureKind::Damaged, .. })
+                if mend::mend_tables(path).map_err(|error| failed_io(path, &error))? > 0 =>
+            {
+                open()?
+            }
+            outcome => outcome?,
+        };
         checks::opened(path, &tree)?;
+        mend::keep_copy(path).map_err(|error| failed_io(path, &error))?;
         let compactor = Compactor::spawn(path, tree.clone(), pace).map_err(|error| failed_io(path, &error))?;
         let flusher = Arc::new(Flusher::new(path.clone(), tree.clone(), compactor.pace()));
         Ok(LsmStore { path: path.clone(), tree, cache, flusher, compactor })

@@ -17,7 +17,7 @@ const SEPARATED_BYTES_MIN: u32 = 4096 + 64;
 /// A blob file is rewritten when this share of it is no longer referred to.
 const STALE_SHARE_MAX: f32 = 0.25;
 /// Tables, and blob files, of about this size: small enough that no merge works for minutes, few enough to keep open.
-const FILE_BYTES: u64 = 64 << 20;
+pub(super) const FILE_BYTES: u64 = 64 << 20;
 /// Level 0 is merged when it has this many tables, one from each checkpoint.
 pub(super) const LEVEL_0_TABLES: u8 = 4;
 
@@ -30,25 +30,28 @@ pub(super) fn tree(path: &Path, cache: Arc<Cache>, pace: Arc<Pace>) -> Config {
         .age_cutoff(1.0)
         // The length after decompression is under no checksum in a blob file.
         .compression(CompressionType::None);
-    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(FILTER_BITS));
     Config::new(path, SequenceNumberCounter::default(), SequenceNumberCounter::default())
         .use_cache(cache)
         .use_descriptor_table(Some(Arc::new(DescriptorTable::new(LSM_OPEN_FILES_MAX))))
-        .filter_policy(FilterPolicy::all(bloom))
+        .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(bloom())))
         // All filters in memory, whole: an absent key asks no disk.
         .filter_block_partitioning_policy(PinningPolicy::all(false))
         .filter_block_pinning_policy(PinningPolicy::all(true))
         // Of the indexes the tops only: the blocks below come from the cache like data.
         .index_block_partitioning_policy(PinningPolicy::new([false, true]))
         .index_block_pinning_policy(PinningPolicy::new([true, false]))
-        // Young tables are rewritten soon; four fifths of the data lie in the cold levels.
-        .data_block_compression_policy(CompressionPolicy::new([
-            CompressionType::None,
-            CompressionType::None,
-            CompressionType::Lz4,
-        ]))
+        .data_block_compression_policy(CompressionPolicy::new([compression(0), compression(1), compression(2)]))
         .with_compaction_filter_factory(Some(Arc::new(PacedFilters::new(pace))))
         .with_kv_separation(Some(blobs))
+}
+
+pub(super) fn bloom() -> BloomConstructionPolicy {
+    BloomConstructionPolicy::BitsPerKey(FILTER_BITS)
+}
+
+/// Of data blocks from `level` on: young tables are rewritten soon, four fifths of the data lie in the cold levels.
+pub(super) fn compression(level: u8) -> CompressionType {
+    if level < 2 { CompressionType::None } else { CompressionType::Lz4 }
 }
 
 pub(super) fn strategy() -> Leveled {
