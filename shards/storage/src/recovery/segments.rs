@@ -7,8 +7,8 @@ use crate::error::StorageError;
 use crate::manifest::Manifest;
 use crate::record::Lsn;
 use crate::wal::{
-    DATA_AT, HeaderFault, NEW_PATH, RESERVE_PATH, SEGMENT_VERSION, SegmentEnd, SegmentHeader, SegmentId, SegmentReader,
-    WAL_DIR,
+    DATA_AT, HeaderFault, NEW_PATH, RESERVE_PATH, SEGMENT_VERSION, SPARE_PATH, SegmentEnd, SegmentHeader, SegmentId,
+    SegmentReader, WAL_DIR,
 };
 
 /// A file that is to be set aside: a reason for its name, and the words for the report.
@@ -143,8 +143,8 @@ async fn read_head<D: Disk>(disk: &D, path: &str) -> Result<Vec<u8>, StorageErro
 async fn reserve_bytes<D: Disk>(disk: &D, options: &RecoverOptions) -> Result<u64, StorageError> {
     let names = disk.list(WAL_DIR).await.map_err(StorageError::io("list", WAL_DIR))?;
     let is_there = |path: &str| names.iter().any(|name| path.ends_with(&format!("/{name}")));
-    if is_there(NEW_PATH) {
-        disk.remove(NEW_PATH).await.map_err(StorageError::io("remove", NEW_PATH))?;
+    for path in [NEW_PATH, SPARE_PATH].into_iter().filter(|path| is_there(path)) {
+        disk.remove(path).await.map_err(StorageError::io("remove", path))?;
     }
     if !is_there(RESERVE_PATH) {
         return Ok(0);

@@ -18,6 +18,7 @@ const SEGMENT_HEADER_BYTES: usize = 48;
 /// Where the batches of a segment begin: behind two pages that both hold its header.
 pub(crate) const DATA_AT: usize = 2 * PAGE_BYTES;
 const FLAG_REPLACES: u32 = 1;
+const FLAG_IS_REUSED: u32 = 2;
 const BATCH_MAGIC: u32 = u32::from_le_bytes(*b"RBAT");
 /// Bytes of a batch's header.
 pub(crate) const BATCH_HEADER_BYTES: usize = 32;
@@ -41,6 +42,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) bytes: u64,
     /// Its records take the place of those of the same numbers in earlier segments: their writer gave those up.
     pub(crate) replaces: bool,
+    /// Its file was a segment before: behind the batches and one page of zeros stands what that one held.
+    pub(crate) is_reused: bool,
 }
 
 /// Why a page is no segment header.
@@ -97,7 +100,7 @@ impl SegmentHeader {
             page[16..24].copy_from_slice(&self.first_lsn.0.to_le_bytes());
             page[24..32].copy_from_slice(&self.salt.to_le_bytes());
             page[32..40].copy_from_slice(&self.bytes.to_le_bytes());
-            page[40..44].copy_from_slice(&u32::from(self.replaces).to_le_bytes());
+            page[40..44].copy_from_slice(&self.flags().to_le_bytes());
             let crc = crc32c::crc32c(&page[..SEGMENT_HEADER_BYTES - 4]);
             page[SEGMENT_HEADER_BYTES - 4..SEGMENT_HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
         }
@@ -140,7 +143,12 @@ impl SegmentHeader {
             salt: u64_at(header, 24),
             bytes: u64_at(header, 32),
             replaces: u32_at(header, 40) & FLAG_REPLACES != 0,
+            is_reused: u32_at(header, 40) & FLAG_IS_REUSED != 0,
         })
+    }
+
+    fn flags(&self) -> u32 {
+        u32::from(self.replaces) * FLAG_REPLACES | u32::from(self.is_reused) * FLAG_IS_REUSED
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Segments, each two header pages and then batches, each batch on a page boundary and synced before the next is written.
 //! So whatever is torn can only be the last batch, and a bad batch before a good one is damage. `format` knows the bytes,
-//! `segment` reads them back, `writer` writes them, `reserve` keeps room for a full disk.
+//! `segment` reads them back, `writer` writes them, `removal` lets them go, `reserve` keeps room for a full disk.
 
 mod batch;
 mod format;
+mod removal;
 mod reserve;
 mod segment;
 mod writer;
@@ -24,6 +25,8 @@ use crate::record::Lsn;
 pub const WAL_DIR: &str = "wal";
 /// A segment that is being made; it gets its name when its header is durable.
 pub(crate) const NEW_PATH: &str = "wal/new";
+/// A segment that is no longer needed, kept to be written again.
+pub(crate) const SPARE_PATH: &str = "wal/spare";
 /// The reserve: a segment set aside for a full disk.
 pub const RESERVE_PATH: &str = "wal/reserve";
 

@@ -27,6 +27,8 @@ pub(crate) enum SegmentEnd {
 pub(crate) struct SegmentReader<'a> {
     bytes: &'a [u8],
     salt: u64,
+    /// What stands behind the batches and a page of zeros is of another life of the file.
+    is_reused: bool,
     offset: usize,
     next_lsn: Lsn,
     fault: Option<String>,
@@ -36,7 +38,8 @@ impl<'a> SegmentReader<'a> {
     /// Starts behind the header pages of `bytes`.
     pub(crate) fn new(bytes: &'a [u8], header: &SegmentHeader) -> SegmentReader<'a> {
         let offset = DATA_AT.min(bytes.len());
-        SegmentReader { bytes, salt: header.salt, offset, next_lsn: header.first_lsn, fault: None }
+        let (salt, is_reused) = (header.salt, header.is_reused);
+        SegmentReader { bytes, salt, is_reused, offset, next_lsn: header.first_lsn, fault: None }
     }
 
     /// The record that comes next.
@@ -100,7 +103,9 @@ impl<'a> SegmentReader<'a> {
     /// How the segment ends behind the last good batch. Call it when [`SegmentReader::next_batch`] has said `None`.
     pub(crate) fn end(&self) -> SegmentEnd {
         let rest = &self.bytes[self.offset..];
-        if rest.iter().all(|&byte| byte == 0) {
+        let unwritten = if self.is_reused { &rest[..rest.len().min(PAGE_BYTES)] } else { rest };
+        let is_unwritten = unwritten.iter().all(|&byte| byte == 0);
+        if is_unwritten && (!self.is_reused || self.later_batches().is_empty()) {
             return SegmentEnd::Clean;
         }
         let (what, offset) = (self.fault.clone().unwrap_or_default(), self.offset as u64);
@@ -172,7 +177,8 @@ pub fn segment_around(payload: &[u8], records: u8) -> Vec<u8> {
     let head = BATCH_HEADER_BYTES + RECORD_HEAD_BYTES * usize::from(records);
     let used = head.max(BATCH_HEADER_BYTES + payload.len());
     let bytes = DATA_AT + used.next_multiple_of(PAGE_BYTES);
-    let header = SegmentHeader { shard: 0, first_lsn: Lsn(1), salt: 7, bytes: bytes as u64, replaces: false };
+    let header =
+        SegmentHeader { shard: 0, first_lsn: Lsn(1), salt: 7, bytes: bytes as u64, replaces: false, is_reused: false };
     let mut segment = vec![0; bytes];
     let (pages, batch) = segment.split_at_mut(DATA_AT);
     header.encode(pages);
