@@ -52,7 +52,7 @@ pub enum Hunt {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 10] = [
+    pub const ALL: [Bug; 14] = [
         Bug::Protocol(ProtocolBug::AckBeforeDurable),
         Bug::Protocol(ProtocolBug::AckOneShort),
         Bug::Protocol(ProtocolBug::DotReuseAfterRestart),
@@ -63,6 +63,10 @@ impl Bug {
         Bug::Storage(StorageBug::TornTailAccepted),
         Bug::Storage(StorageBug::SkipSync),
         Bug::Storage(StorageBug::RetryFailedSync),
+        Bug::Storage(StorageBug::SkipDirSync),
+        Bug::Storage(StorageBug::SkipCrc),
+        Bug::Storage(StorageBug::DropLogEarly),
+        Bug::Storage(StorageBug::TornManifestAccepted),
     ];
 
     /// Its name.
@@ -128,6 +132,10 @@ impl Bug {
                 profile.disk.latency = (MILLI, MILLI * 8);
                 profile.disk.kept = Permille(0);
                 profile.workload.value_bytes_max = 4000;
+                // Enough keys to fill a memtable: a checkpoint has to come.
+                profile.workload.keys = 150;
+                profile.workload.writes = Permille(900);
+                profile.workload.operations = 500;
             }
             Bug::Storage(StorageBug::RetryFailedSync) => {
                 profile.steps = StepWeights { failing_disk: 4, crash_all: 1, ..StepWeights::default() };
