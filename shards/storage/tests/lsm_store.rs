@@ -252,6 +252,41 @@ fn a_table_that_cannot_be_opened_is_written_anew_without_a_loss() {
 }
 
 #[test]
+fn of_a_blob_file_that_is_cut_off_or_gone_only_its_own_objects_are_unreadable() {
+    let home = home();
+    let mut store = home.open_lsm();
+    for key in 0..40 {
+        put(&mut store, key + 1, token(key), "key", &large(key as u8, if key % 2 == 0 { 6000 } else { 400 }));
+    }
+    store.flush_durable(Lsn(40)).expect("flushed");
+    drop(store);
+    let blobs = files_in(&home, "blobs").pop().expect("a blob file");
+    let good = fs::read(&blobs).expect("readable");
+    let mut without_description = good.clone();
+    *without_description.last_mut().expect("not empty") ^= 1;
+    for (bytes, readable) in [(&without_description[..], 40), (&good[..good.len() / 2], 30), (&[], 20)] {
+        let spoiled = spoiled(&home, &blobs, bytes);
+        if bytes.is_empty() {
+            fs::remove_file(spoiled.path().join("blobs").join(blobs.file_name().expect("a name"))).expect("removable");
+        }
+        let store = spoiled.open();
+        let found = (0..40).filter(|&key| match store.get(token(key), b"key") {
+            Ok(found) => {
+                let object = large(key as u8, if key % 2 == 0 { 6000 } else { 400 });
+                found.expect("there").object == object
+            }
+            Err(SortedStoreError::Unreadable { .. }) => false,
+            Err(error) => panic!("{error}"),
+        });
+        assert_eq!(found.count(), readable, "{} bytes are left", bytes.len());
+        let page = store.scan(&[], u128::MAX, PageLimits { entries_max: 100, bytes_max: 1 << 20 }).expect("scanned");
+        assert_eq!((page.entries.len(), page.unreadable.len()), (readable, 40 - readable));
+        drop(store);
+        drop(spoiled.open());
+    }
+}
+
+#[test]
 fn what_a_crash_left_behind_is_removed() {
     let home = home();
     let mut store = home.open_lsm();

@@ -2,9 +2,10 @@
 //!
 //! A version is kept twice: beside the crate's two files lies a copy of both, from which they are made again. A table whose
 //! index, filter or description is damaged has all its entries still; they are read in a row and written into a table
-//! anew. What is replaced goes beside the store's directory, under a name that says why.
+//! anew. A blob file keeps what is left of it. What is replaced goes beside the store's directory, under a name that says why.
 
 use super::checks::{self, CURRENT_BYTES};
+use super::mend_blobs;
 use super::settings::{self, FILE_BYTES};
 use crate::sorted_store::guard;
 use lsm_tree::table::{Scanner, Writer};
@@ -90,24 +91,29 @@ fn set_aside(path: &Path, file: &Path, reason: &str) -> io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-/// Writes every table anew that cannot be opened though all its entries are there; how many.
-pub(super) fn mend_tables(path: &Path) -> io::Result<usize> {
-    let Ok((current, version)) = checks::read_version(path) else { return Ok(0) };
-    let mut version = version;
+/// Writes every table anew that cannot be opened though all its entries are there, and every blob file that cannot be opened
+/// with what is left of it; how many.
+pub(super) fn mend_files(path: &Path) -> io::Result<usize> {
+    let Ok((current, mut version)) = checks::read_version(path) else { return Ok(0) };
     let mut mended = 0;
-    for listed in tables_of(path, &current)? {
+    let listing = Listing::read(path, &current, &version)?;
+    for listed in &listing.tables {
         let file = PathBuf::from("tables").join(listed.id.to_string());
         if opens(&path.join(&file), listed.sum) {
             continue;
         }
         let Ok(Some(items)) = guard::reading(|| Ok(read_in_a_row(&path.join(&file)))) else { continue };
-        let (table, sum) = write_anew(path, &listed, items).map_err(io::Error::other)?;
-        set_aside(path, &file, "cannot-be-opened")?;
-        fs::rename(&table, path.join(&file))?;
-        File::open(path.join("tables"))?.sync_all()?;
-        version[listed.sum_at..listed.sum_at + 16].copy_from_slice(&sum.to_le_bytes());
-        tracing::warn!(store = %path.display(), table = listed.id, "a damaged table is written anew; no entry is lost");
+        let anew = write_anew(path, listed, items).map_err(io::Error::other)?;
+        put_in_place(path, &file, anew, listed, &mut version)?;
         mended += 1;
+    }
+    for listed in &listing.blobs {
+        let file = PathBuf::from("blobs").join(listed.id.to_string());
+        if !mend_blobs::opens(&path.join(&file)) {
+            let anew = mend_blobs::write_anew(path, listed.id, &path.join(&file))?;
+            put_in_place(path, &file, anew, listed, &mut version)?;
+            mended += 1;
+        }
     }
     if mended > 0 {
         // Under the next number, so that `current` switches from one good version to another.
@@ -121,7 +127,25 @@ pub(super) fn mend_tables(path: &Path) -> io::Result<usize> {
     Ok(mended)
 }
 
-/// A table as a version lists it.
+/// The file that was written anew takes its place, and its checksum that in the version.
+fn put_in_place(
+    path: &Path,
+    file: &Path,
+    (anew, sum): (PathBuf, u128),
+    listed: &Listed,
+    version: &mut [u8],
+) -> io::Result<()> {
+    if path.join(file).exists() {
+        set_aside(path, file, "cannot-be-opened")?;
+    }
+    fs::rename(&anew, path.join(file))?;
+    File::open(path.join(file).parent().unwrap_or(path))?.sync_all()?;
+    version[listed.sum_at..listed.sum_at + 16].copy_from_slice(&sum.to_le_bytes());
+    tracing::warn!(store = %path.display(), file = %file.display(), "a damaged file is written anew with all that is left of it");
+    Ok(())
+}
+
+/// A file as a version lists it.
 struct Listed {
     id: u64,
     level: u8,
@@ -130,33 +154,62 @@ struct Listed {
     sum_at: usize,
 }
 
-/// The tables of the version: for each level its runs, for each run its tables.
-fn tables_of(path: &Path, current: &[u8; CURRENT_BYTES]) -> io::Result<Vec<Listed>> {
-    let name = format!("v{}", u64::from_le_bytes(current[0..8].try_into().expect("eight bytes")));
-    let content = fs::read(path.join(&name))?;
-    let archive = sfa::Reader::new(path.join(&name)).map_err(|error| io::Error::other(format!("{error:?}")))?;
-    let section = archive.toc().section(b"tables").map_or(0, |section| section.pos() as usize);
-    let mut at = section;
-    let mut take = |bytes: usize| {
-        let taken = content.get(at..at + bytes).ok_or(io::ErrorKind::UnexpectedEof);
-        at += bytes;
-        taken.map(|taken| (at - bytes, taken))
-    };
-    let mut tables = Vec::new();
-    let levels = take(1)?.1[0];
-    for level in 0..levels {
-        for _ in 0..take(1)?.1[0] {
-            let run = u32::from_le_bytes(take(4)?.1.try_into().expect("four bytes"));
-            for _ in 0..run {
-                // Number, kind of checksum, checksum, number added to those of its entries.
-                let (place, fields) = take(8 + 1 + 16 + 8)?;
-                let id = u64::from_le_bytes(fields[0..8].try_into().expect("eight bytes"));
-                let sum = u128::from_le_bytes(fields[9..25].try_into().expect("sixteen bytes"));
-                tables.push(Listed { id, level, sum, sum_at: place + 9 });
+/// The files of a version.
+#[derive(Default)]
+struct Listing {
+    tables: Vec<Listed>,
+    blobs: Vec<Listed>,
+}
+
+impl Listing {
+    /// Tables: for each level its runs, for each run its tables. Then the blob files.
+    fn read(path: &Path, current: &[u8; CURRENT_BYTES], version: &[u8]) -> io::Result<Listing> {
+        let name = format!("v{}", u64::from_le_bytes(current[0..8].try_into().expect("eight bytes")));
+        let archive = sfa::Reader::new(path.join(name)).map_err(|error| io::Error::other(format!("{error:?}")))?;
+        let begin = |section: &[u8]| archive.toc().section(section).map_or(0, |section| section.pos() as usize);
+        let mut listing = Listing::default();
+        let mut tables = Cursor { version, at: begin(b"tables") };
+        for level in 0..tables.take(1)?[0] {
+            for _ in 0..tables.take(1)?[0] {
+                for _ in 0..tables.count()? {
+                    listing.tables.push(tables.listed(level)?);
+                    // A number that is added to those of its entries; zero for all but bulk loads.
+                    tables.take(8)?;
+                }
             }
         }
+        let mut blobs = Cursor { version, at: begin(b"blob_files") };
+        for _ in 0..blobs.count()? {
+            listing.blobs.push(blobs.listed(0)?);
+        }
+        Ok(listing)
     }
-    Ok(tables)
+}
+
+struct Cursor<'a> {
+    version: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn take(&mut self, bytes: usize) -> io::Result<&[u8]> {
+        let taken = self.version.get(self.at..self.at + bytes).ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.at += bytes;
+        Ok(taken)
+    }
+
+    fn count(&mut self) -> io::Result<u32> {
+        Ok(u32::from_le_bytes(self.take(4)?.try_into().expect("four bytes")))
+    }
+
+    /// Number, kind of checksum, checksum.
+    fn listed(&mut self, level: u8) -> io::Result<Listed> {
+        let id = u64::from_le_bytes(self.take(8)?.try_into().expect("eight bytes"));
+        self.take(1)?;
+        let sum_at = self.at;
+        let sum = u128::from_le_bytes(self.take(16)?.try_into().expect("sixteen bytes"));
+        Ok(Listed { id, level, sum, sum_at })
+    }
 }
 
 /// Can the crate open it?

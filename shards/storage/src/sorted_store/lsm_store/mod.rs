@@ -15,6 +15,7 @@ mod checks;
 mod compactor;
 mod flush;
 mod mend;
+mod mend_blobs;
 mod scan;
 mod settings;
 
@@ -81,7 +82,7 @@ impl LsmStore {
         };
         let tree = match guard::changing("lsm", path, open) {
             Err(SortedStoreError::Failed { kind: FailureKind::Damaged, .. })
-                if mend::mend_tables(path).map_err(|error| failed_io(path, &error))? > 0 =>
+                if mend::mend_files(path).map_err(|error| failed_io(path, &error))? > 0 =>
             {
                 open()?
             }
