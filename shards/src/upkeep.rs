@@ -31,6 +31,8 @@ pub(crate) struct Upkeep {
     is_stale: bool,
     rewrite: Option<flume::Receiver<RewriteEnd>>,
     rewrite_not_before: Instant,
+    /// What the files weighed after the last rewrite: one that brought little is not repeated before they have grown by half.
+    rewritten_bytes: u64,
 }
 
 /// What is known.
@@ -63,6 +65,7 @@ impl Upkeep {
             is_stale: false,
             rewrite: None,
             rewrite_not_before: Instant::default(),
+            rewritten_bytes: 0,
         }
     }
 
@@ -73,8 +76,9 @@ impl Upkeep {
 
     /// What the companion is to do next, if anything.
     fn next_job(&mut self, now: Instant) -> Option<Box<dyn StoreJob>> {
-        let is_due = self.rewrite.is_none() && self.rewrite_not_before <= now;
-        if is_due && self.rule.is_due(&self.report.sizes.store) {
+        let has_grown = self.rewritten_bytes + self.rewritten_bytes / 2 <= self.report.sizes.store.disk_bytes;
+        let may_begin = self.rewrite.is_none() && self.rewrite_not_before <= now && has_grown;
+        if may_begin && self.rule.is_due(&self.report.sizes.store) {
             let (end, ended) = flume::bounded(1);
             self.rewrite = Some(ended);
             return Some(Box::new(RewriteJob::new(self.directory.clone(), self.generation, self.config, end)));
@@ -127,6 +131,7 @@ impl Upkeep {
                 tracing::info!(objects, bytes_before, bytes_after, "the sorted store was rewritten");
                 self.generation += 1;
                 self.report.rewrites_total += 1;
+                self.rewritten_bytes = bytes_after;
                 self.written_before += core::mem::take(&mut self.report.sizes.store.written_bytes_total);
                 // Until it was measured, nothing is known of the new one.
                 self.report.sizes.store = Default::default();
@@ -212,6 +217,11 @@ mod tests {
         upkeep.take_end(RewriteEnd::Replaced { objects: 1, bytes_before: 9, bytes_after: 3 }, now);
         assert_eq!((upkeep.generation, upkeep.report.rewrites_total, upkeep.report.rewrites_given_up_total), (2, 1, 1));
         assert_ne!(name_of(upkeep.next_job(now + REWRITE_AGAIN_AFTER)), Some("rewrite"), "not measured yet");
+        upkeep.rewritten_bytes = 3_000;
+        upkeep.take_sizes(sizes(4_400, 1_000, 10));
+        assert_ne!(name_of(upkeep.next_job(now + REWRITE_AGAIN_AFTER)), Some("rewrite"), "it brought little");
+        upkeep.take_sizes(sizes(4_500, 1_000, 10));
+        assert_eq!(name_of(upkeep.next_job(now + REWRITE_AGAIN_AFTER)), Some("rewrite"));
     }
 
     #[test]
