@@ -281,6 +281,31 @@ fn a_web_page_cannot_give_orders_and_an_unknown_job_is_not_found() {
     assert_eq!((status, jobs.trim()), (200, "{\"jobs\":[]}"));
 }
 
+#[test]
+fn a_cancelled_backup_leaves_nothing_and_the_next_one_is_not_hindered() {
+    let mut cluster = TestCluster::start(1, 1);
+    fill(&connect(&cluster), 0);
+    let (admin, to) = (cluster.node(0).admin, cluster.directory.path().join("backups"));
+    let headers = "content-type: application/json\r\n";
+    let order = serde_json::json!({ "to": to }).to_string();
+    assert_eq!(post(admin, "/admin/backup", headers, &order), 202);
+    assert_eq!(post(admin, "/admin/jobs/1/cancel", headers, ""), 202);
+    let state = || {
+        let (_, jobs) = support::http_get(admin, "/admin/jobs").expect("it answers");
+        let jobs: Value = serde_json::from_str(&jobs).expect("JSON");
+        jobs["jobs"][0]["state"].as_str().expect("a word").to_owned()
+    };
+    assert!(support::eventually(|| state() != "running"));
+    let ended = state();
+    let (_, listed) = json(&["backup", "list", &to.display().to_string()]);
+    let count = |what: &str| listed[what].as_array().map(Vec::len);
+    // It may have been done before it was told.
+    let whole = usize::from(ended == "done");
+    assert!(ended == "cancelled" || ended == "done", "{ended}");
+    assert_eq!((count("backups"), count("partial")), (Some(whole), Some(0)), "{ended}");
+    create(&mut cluster, &to, &["--full"]);
+}
+
 fn post(admin: std::net::SocketAddr, path: &str, headers: &str, body: &str) -> u16 {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(admin).expect("it listens");

@@ -135,8 +135,10 @@ impl Jobs {
         tracing::info!(job = job.id, kind = kind.word(), "a job has begun");
         let id = job.id;
         kept.jobs.push_back(job);
-        if kept.jobs.len() > JOBS_REMEMBERED {
-            kept.jobs.pop_front();
+        if kept.jobs.len() > JOBS_REMEMBERED
+            && let Some(oldest) = kept.jobs.iter().position(|job| !job.is_running())
+        {
+            kept.jobs.remove(oldest);
         }
         Ok(id)
     }

@@ -3,11 +3,12 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use rondo_storage::backup::{
-    BackupError, BackupManifest, Chain, CopyJob, CopyWish, DataFile, FileFacts, JobProgress, Piece, Repository,
-    backup_id, verify_backup, write_data_file,
+    BackupError, BackupManifest, Chain, CopyJob, CopyWish, DataFile, FileFacts, FillTarget, JobProgress, Piece,
+    Repository, backup_id, fill_shards, verify_backup, write_data_file,
 };
 use rondo_storage::{
-    JobMoment, JobStep, Lsn, MemorySortedStore, SortedEntry, SortedStore, StoreJob, Wound, WoundCause, Wounds,
+    Engine, JobMoment, JobStep, Lsn, MemorySortedStore, OpenOptions, PageLimits, SortedEntry, SortedStore,
+    StorageError, StoreConfig, StoreJob, StoreLimits, WalLimits, Wound, WoundCause, Wounds, open_shard,
 };
 use std::collections::BTreeMap;
 use std::fs;
@@ -348,6 +349,10 @@ fn a_backup_that_was_interrupted_is_not_listed_and_the_next_one_cleans_up() {
     let next = repository.begin(&backup_id(9_500_000, "n1"), "n1").expect("there is room");
     assert!(!partial.path().exists() && others.path().exists(), "only a node's own leftovers go");
     next.discard();
+    let neighbour = repository.begin(&backup_id(9_000_000, "a-n1"), "a-n1").expect("there is room");
+    repository.begin(&backup_id(9_600_000, "n1"), "n1").expect("there is room").discard();
+    assert!(neighbour.path().exists(), "whose name ends alike is another node");
+    neighbour.discard();
     assert_eq!(repository.list().expect("readable").partial.len(), 1);
 }
 
@@ -395,6 +400,44 @@ fn objects_that_cannot_be_read_are_counted_in_the_manifest() {
         verify_backup(&maker.repository, &manifest.id, &mut |_| ()).is_sound(),
         "the backup itself is as it was written"
     );
+}
+
+/// A data directory of another shape is built from a chain; opened as a node opens it, it holds what the chain holds.
+#[test]
+fn shards_filled_from_a_chain_open_with_all_of_it_on_both_engines() {
+    let (_directory, repository, [_, increment]) = two_backups();
+    let expected = read(&repository, &increment.id).expect("sound");
+    for engine in Engine::ALL {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let store = StoreConfig { engine, cache_bytes: 1 << 20 };
+        let shards: Vec<PathBuf> = (0..3).map(|shard| home.path().join(format!("shard-{shard}"))).collect();
+        let target = FillTarget { shards: shards.clone(), store, lineage: 0xABCD, hlc_bound: 44 };
+        let mut reader = Chain::resolve(&repository, &increment.id).and_then(|chain| chain.read()).expect("sound");
+        let next = || reader.next_entry().map_err(|_| StorageError::Poisoned { first: "the chain".to_owned() });
+        let filled = fill_shards(&target, |token| ((token >> 126) % 3) as u16, next, |_| ()).expect("filled");
+        assert_eq!(filled.records, expected.len() as u64);
+        let mut found = Contents::new();
+        for (shard, path) in (0..).zip(&shards) {
+            let options = OpenOptions {
+                shard,
+                salt: 1,
+                unix_seconds: 7,
+                vnode_bits: BITS,
+                limits: StoreLimits::default(),
+                wal: WalLimits { segment_bytes: 64 * 1024, reserve_bytes: 0 },
+                store,
+            };
+            let open = open_shard(path, &options).expect("it opens");
+            assert_eq!((open.recovered.hlc_bound, open.recovered.report.wounds.len()), (44, 0));
+            let limits = PageLimits { entries_max: usize::MAX, bytes_max: usize::MAX };
+            for entry in open.sorted.scan(&[], u128::MAX, limits).expect("sound").entries {
+                found.insert((entry.token, entry.routed.to_vec()), (0, entry.object.to_vec()));
+            }
+        }
+        let objects =
+            |of: &Contents| of.iter().map(|(key, (_, object))| (key.clone(), object.clone())).collect::<Vec<_>>();
+        assert_eq!(objects(&found), objects(&expected), "{engine}");
+    }
 }
 
 #[test]

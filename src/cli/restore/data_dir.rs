@@ -47,7 +47,7 @@ pub(super) fn restore(chain: &Chain, wanted: &Wanted<'_>) -> Outcome {
     }
     refuse_full(wanted.data).map_err(|error| unusable(&error))?;
     let building = beside(wanted.data);
-    let _ = fs::remove_dir_all(&building); // What an interrupted restore left.
+    remove_leftover(&building).map_err(|error| unusable(&error))?;
     let (filled, incarnation) = build(chain, wanted, &building)?;
     take_name(&building, wanted.data).map_err(|error| unusable(&error))?;
     report(manifest, wanted, filled, incarnation)
@@ -67,6 +67,18 @@ fn refuse_full(data: &Path) -> Result<(), BackupError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(io(error)),
     }
+}
+
+/// What an interrupted restore left behind. Anything else of that name is left alone.
+fn remove_leftover(building: &Path) -> Result<(), BackupError> {
+    if !building.join("LOCK").exists() {
+        return refuse_full(building);
+    }
+    fs::remove_dir_all(building).map_err(|source| BackupError::Io {
+        action: "remove",
+        path: building.to_owned(),
+        source,
+    })
 }
 
 fn beside(data: &Path) -> PathBuf {
@@ -120,6 +132,7 @@ fn open_directory(
         unix_seconds: (unix_millis() / 1000).max(u64::from(manifest.incarnation) + 1),
     };
     let directory = NodeDir::open(path, &options)?;
+    directory.create_shard_dirs(directory.identity().layout, shards.get())?;
     assert!(manifest.incarnation < directory.identity().incarnation, "an incarnation must never be used twice");
     Ok(directory)
 }

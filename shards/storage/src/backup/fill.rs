@@ -11,8 +11,8 @@ use crate::record::Lsn;
 use crate::sorted_store::{ScanEntry, SortedEntry, SortedStore, StoreConfig, open_store};
 use std::path::PathBuf;
 
-/// Records between two syncs of a store that is being filled: bounds what its caches must hold.
-const FLUSH_EVERY_RECORDS: u64 = 100_000;
+/// Bytes between two flushes of a store that is being filled: bounds what it holds in memory.
+const FLUSH_EVERY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Where records go.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,7 +42,8 @@ struct Filling {
     piece: Vec<(Lsn, ScanEntry)>,
     piece_bytes: usize,
     last: Lsn,
-    flushed: Lsn,
+    /// Bytes since the last flush.
+    unflushed: u64,
 }
 
 /// Fills the shards with what `next` gives until it gives nothing; `shard_of` says where a token belongs. `progress` is told of
@@ -60,7 +61,7 @@ pub fn fill_shards<E: From<StorageError>>(
         drop(disk);
         let store = open_store(path, 1, &target.store).map_err(StorageError::from)?;
         let path = path.clone();
-        shards.push(Filling { path, store, piece: Vec::new(), piece_bytes: 0, last: Lsn(0), flushed: Lsn(0) });
+        shards.push(Filling { path, store, piece: Vec::new(), piece_bytes: 0, last: Lsn(0), unflushed: 0 });
     }
     while let Some(entry) = next()? {
         filled.records += 1;
@@ -81,14 +82,15 @@ impl Filling {
     fn push(&mut self, entry: ScanEntry) -> Result<bool, StorageError> {
         self.last = self.last.next();
         self.piece_bytes += entry.object.len();
+        self.unflushed += (entry.routed.len() + entry.object.len()) as u64;
         self.piece.push((self.last, entry));
         if self.piece.len() < CHECKPOINT_PIECE_ENTRIES && self.piece_bytes < CHECKPOINT_PIECE_BYTES {
             return Ok(false);
         }
         self.apply()?;
-        if self.last.0 - self.flushed.0 >= FLUSH_EVERY_RECORDS {
+        if self.unflushed >= FLUSH_EVERY_BYTES {
             self.store.flush_durable(self.last)?;
-            self.flushed = self.last;
+            self.unflushed = 0;
         }
         Ok(true)
     }

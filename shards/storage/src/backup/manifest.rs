@@ -8,6 +8,7 @@
 //! The version stands outside the JSON, so that a newer one is refused by name before anything else is believed.
 
 use super::error::BackupError;
+use super::repository::create_file;
 use crate::limits::BACKUP_MANIFEST_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -184,7 +185,7 @@ impl BackupManifest {
 
     /// Writes it as a new file and syncs it.
     pub(super) fn write(&self, path: &Path) -> Result<(), BackupError> {
-        let mut file = File::create_new(path).map_err(BackupError::io("create", path))?;
+        let mut file = create_file(path)?;
         file.write_all(&self.encode()).map_err(BackupError::io("write", path))?;
         file.sync_all().map_err(BackupError::io("sync", path))
     }

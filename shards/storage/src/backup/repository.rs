@@ -10,8 +10,9 @@
 
 use super::error::BackupError;
 use super::manifest::{BackupManifest, MANIFEST};
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const MARK: &str = "repository";
@@ -60,7 +61,7 @@ pub struct Partial {
 impl Repository {
     /// Opens a repository to write to. A directory that is not there, or empty, becomes one.
     pub fn create(path: &Path, cluster_id: u128) -> Result<Repository, BackupError> {
-        fs::create_dir_all(path).map_err(BackupError::io("create", path))?;
+        create_dir(path, true)?;
         if !path.join(MARK).exists() {
             refuse_strangers(path)?;
             write_mark(path, cluster_id)?;
@@ -156,13 +157,15 @@ impl Repository {
     /// Begins a backup, and removes what an earlier one of the same node left unfinished.
     pub fn begin(&self, id: &str, node: &str) -> Result<Partial, BackupError> {
         assert!(is_id(id), "{id:?} is not the name of a backup");
-        let mine = format!("-{node}{PARTIAL}");
-        for name in names_in(&self.path)?.into_iter().filter(|name| name.ends_with(&mine)) {
+        let is_mine = |name: &String| {
+            name.strip_suffix(PARTIAL).filter(|id| is_id(id)).and_then(node_of).is_some_and(|of| of == node)
+        };
+        for name in names_in(&self.path)?.into_iter().filter(is_mine) {
             let left = self.path.join(name);
             fs::remove_dir_all(&left).map_err(BackupError::io("remove", &left))?;
         }
         let path = self.path.join(format!("{id}{PARTIAL}"));
-        fs::create_dir(&path).map_err(BackupError::io("create", &path))?;
+        create_dir(&path, false)?;
         Ok(Partial { repository: self.path.clone(), path, id: id.to_owned() })
     }
 }
@@ -216,8 +219,25 @@ fn civil(days: u64) -> (u64, u64, u64) {
 /// `20261125T195117.123Z-NODE`: nothing that leads out of a directory.
 fn is_id(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    let Some((time, node)) = name.split_once("Z-") else { return false };
+    let (Some(node), Some((time, _))) = (node_of(name), name.split_once("Z-")) else { return false };
     time.len() == 19 && time.as_bytes()[8] == b'T' && !node.is_empty() && name.bytes().all(is_plain)
+}
+
+/// Whose backup it is, by its name.
+fn node_of(id: &str) -> Option<&str> {
+    id.split_once("Z-").map(|(_, node)| node)
+}
+
+/// For this user alone: what is in a backup is as secret as what is in the data directory.
+fn create_dir(path: &Path, with_parents: bool) -> Result<(), BackupError> {
+    let made = DirBuilder::new().mode(0o700).recursive(with_parents).create(path);
+    made.map_err(BackupError::io("create", path))
+}
+
+/// A new file for this user alone.
+pub(super) fn create_file(path: &Path) -> Result<File, BackupError> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map_err(BackupError::io("create", path))
 }
 
 fn write_mark(path: &Path, cluster_id: u128) -> Result<(), BackupError> {

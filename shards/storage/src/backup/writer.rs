@@ -8,6 +8,7 @@ use super::error::BackupError;
 use super::format::{BLOCK_HEADER_BYTES, BlockPlace, FileHeader, HEADER_BYTES, seal_block};
 use super::job::{Copied, Piece};
 use super::manifest::{DataFile, Gap, LostBefore, Run, data_file_name};
+use super::repository::create_file;
 use crate::sorted_store::KeyGap;
 use crate::wounds::Wound;
 use std::fs::File;
@@ -52,7 +53,7 @@ pub fn write_data_file(
 ) -> Result<DataFile, BackupError> {
     let name = data_file_name(facts.shard);
     let path = directory.join(&name);
-    let file = File::create_new(&path).map_err(BackupError::io("create", &path))?;
+    let file = create_file(&path)?;
     let mut writer = DataWriter {
         file: BufWriter::new(file),
         seal: facts.seal,
