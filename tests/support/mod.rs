@@ -4,6 +4,7 @@
 
 #![expect(dead_code, reason = "each test binary uses its own part of this module")]
 
+pub mod archive;
 pub mod raw;
 
 use std::io::{Read, Write};
