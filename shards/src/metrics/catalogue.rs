@@ -308,6 +308,16 @@ pub(super) const GAUGES: &[GaugeMetric] = &[
         read: |report, _| report.upkeep.sizes.store.filter_bytes as f64,
     },
     GaugeMetric {
+        name: "rondo_store_merge_backlog",
+        help: "Runs of tables that wait to be merged (LSM)",
+        read: |report, _| report.upkeep.sizes.store.merge_backlog as f64,
+    },
+    GaugeMetric {
+        name: "rondo_store_merging",
+        help: "1 while tables are merged (LSM), else 0; measured every few seconds",
+        read: |report, _| f64::from(u8::from(report.upkeep.sizes.store.is_merging)),
+    },
+    GaugeMetric {
         name: "rondo_store_rewriting",
         help: "1 while the sorted store is rewritten, else 0",
         read: |report, _| f64::from(u8::from(report.upkeep.is_rewriting)),

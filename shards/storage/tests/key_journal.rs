@@ -137,6 +137,26 @@ fn a_journal_that_is_damaged_foreign_or_gone_is_set_aside_and_made_anew() {
     check(dir.path(), &open(dir.path()));
 }
 
+#[test]
+fn a_journal_of_many_small_checkpoints_is_packed_at_the_next_start() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut store = open(dir.path());
+    for key in 0..400u64 {
+        let object = Bytes::from_static(b"object");
+        let token = u128::from(key) << 90;
+        store.apply(&[SortedEntry { token, routed: b"k", object: &object, lsn: Lsn(key + 1) }]).expect("applied");
+        store.flush_durable(Lsn(key + 1)).expect("flushed");
+    }
+    let bytes = || std::fs::metadata(journal(dir.path())).expect("there").len();
+    assert_eq!(bytes(), 400 * 4096);
+    for _ in 0..2 {
+        drop(store);
+        store = open(dir.path());
+        check(dir.path(), &store);
+        assert_eq!(bytes(), 2 * 4096);
+    }
+}
+
 /// Dies in the middle of a checkpoint, or of its flush.
 #[test]
 fn child() {

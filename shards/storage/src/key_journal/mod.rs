@@ -26,6 +26,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Pages that may be wasted before a journal is written anew: a megabyte.
+const WASTED_PAGES_MAX: u64 = 256;
+
 /// How far a journal goes, as its store notes it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Promise {
@@ -41,6 +44,8 @@ pub(crate) struct KeyJournal {
     file: Arc<File>,
     /// The page that gathers.
     page: KeyPage,
+    /// Keys on the pages before it.
+    tokens: u64,
 }
 
 /// Where the journal of the store in `store` lies: `keys-0001` beside `sled-0001`.
@@ -54,7 +59,7 @@ impl KeyJournal {
     /// Begins an empty journal, in place of what may lie at `path`. Its name is not durable yet: sync the directory.
     pub(crate) fn create(path: &Path, id: u64) -> io::Result<KeyJournal> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(KeyJournal { file: Arc::new(file), page: KeyPage { id, ..KeyPage::default() } })
+        Ok(KeyJournal { file: Arc::new(file), page: KeyPage { id, ..KeyPage::default() }, tokens: 0 })
     }
 
     /// Goes on with the journal that was promised, behind its last page. Reads all of it; why not, if it does not hold
@@ -64,15 +69,17 @@ impl KeyJournal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err("it is missing".to_owned())),
             opened => opened?,
         };
+        let mut tokens = 0;
         for number in 0..promise.pages {
-            if let Err(what) = read_page(&file, promise.id, number)? {
-                return Ok(Err(format!("page {number} of {}: {what}", promise.pages)));
+            match read_page(&file, promise.id, number)? {
+                Ok(page) => tokens += page.tokens.len() as u64,
+                Err(what) => return Ok(Err(format!("page {number} of {}: {what}", promise.pages))),
             }
         }
         // Written for a checkpoint that did not finish, if at all.
         file.set_len(promise.pages * PAGE_BYTES as u64)?;
         let page = KeyPage { id: promise.id, number: promise.pages, ..KeyPage::default() };
-        Ok(Ok(KeyJournal { file: Arc::new(file), page }))
+        Ok(Ok(KeyJournal { file: Arc::new(file), page, tokens }))
     }
 
     /// Lists a key.
@@ -92,6 +99,25 @@ impl KeyJournal {
             self.write_page()?;
         }
         Ok((Arc::clone(&self.file), Promise { id: self.page.id, pages: self.page.number }))
+    }
+
+    /// Are most of its pages nearly empty? Each checkpoint begins a new one, and may bring but a few keys.
+    pub(crate) fn is_wasteful(&self) -> bool {
+        self.page.number > WASTED_PAGES_MAX + 2 * self.tokens.div_ceil(PAGE_TOKENS as u64)
+    }
+
+    /// Writes all that is listed anew, with full pages, as the journal `id` in place of the one at `path`. The store has to
+    /// note it: until then there is none, as far as the store knows.
+    pub(crate) fn repack(&self, path: &Path, id: u64) -> io::Result<KeyJournal> {
+        let new = path.with_extension("new");
+        let mut packed = KeyJournal::create(&new, id)?;
+        for number in 0..self.page.number {
+            let page = read_page(&self.file, self.page.id, number)?.map_err(io::Error::other)?;
+            page.tokens.iter().try_for_each(|&token| packed.push(token, page.lsn_max))?;
+        }
+        packed.seal()?.0.sync_data()?;
+        std::fs::rename(&new, path)?;
+        Ok(packed)
     }
 
     /// Tells `filter` all keys that are listed.
@@ -123,6 +149,7 @@ impl KeyJournal {
     fn write_page(&mut self) -> io::Result<()> {
         self.file.write_all_at(&self.page.encode(), self.page.number * PAGE_BYTES as u64)?;
         self.page.number += 1;
+        self.tokens += self.page.tokens.len() as u64;
         self.page.tokens.clear();
         self.page.lsn_max = Lsn(0);
         Ok(())

@@ -95,4 +95,8 @@ pub struct StoreSizes {
     pub written_bytes_total: u64,
     /// Bytes of keys and newest objects, as far as they are known.
     pub live_bytes: u64,
+    /// Runs of tables that wait to be merged; 0 for an engine that does not merge.
+    pub merge_backlog: u64,
+    /// Is a merge under way?
+    pub is_merging: bool,
 }

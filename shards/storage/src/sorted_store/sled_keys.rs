@@ -77,20 +77,28 @@ impl SledKeys {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             fs::rename(&path, path.with_file_name(format!("{name}.damaged-{seconds}-not-what-the-store-notes")))?;
         }
-        let id = ahash::RandomState::new().hash_one(&path);
-        let journal = KeyJournal::create(&path, id)?;
-        if let Some(parent) = path.parent() {
-            File::open(parent)?.sync_all()?;
-        }
+        let journal = KeyJournal::create(&path, new_id(&path))?;
+        sync_parent(&path)?;
         Ok(SledKeys::new(path, journal, 0, noted))
     }
 
     /// The journal of the store at `path`: as it was left, or an empty one and why (then [`learn`](SledKeys::learn) fills it).
     pub(super) fn open(path: &Path, about: &sled::Tree, noted: Lsn) -> io::Result<(SledKeys, Option<String>)> {
         match SledKeys::go_on(path, about.get(NOTE)?.as_deref(), noted)? {
+            Ok(keys) if keys.journal.is_wasteful() => Ok((keys.repack(about)?, None)),
             Ok(keys) => Ok((keys, None)),
             Err(why) => Ok((SledKeys::create(path, noted)?, Some(why))),
         }
+    }
+
+    /// With full pages. A crash before the note is durable makes the list anew.
+    fn repack(self, about: &sled::Tree) -> io::Result<SledKeys> {
+        let journal = self.journal.repack(&self.path, new_id(&self.path))?;
+        sync_parent(&self.path)?;
+        let noted = Lsn(self.flushes.noted.load(Ordering::Acquire));
+        let mut keys = SledKeys::new(self.path, journal, self.live_bytes, noted);
+        keys.flush(noted)?.sync(about)?;
+        Ok(keys)
     }
 
     fn new(path: PathBuf, journal: KeyJournal, live_bytes: u64, noted: Lsn) -> SledKeys {
@@ -213,4 +221,13 @@ impl KeyFlush {
     pub(super) fn ended(self) {
         self.flushes.noted.store(self.upto.0, Ordering::Release);
     }
+}
+
+/// Differs from journal to journal.
+fn new_id(path: &Path) -> u64 {
+    ahash::RandomState::new().hash_one(path)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }

@@ -111,6 +111,12 @@ impl Pace {
         mend::keep_copy(path)
     }
 
+    /// Runs in level 0, and whether a merge is under way.
+    pub(super) fn backlog(&self) -> (usize, bool) {
+        let state = self.state();
+        (state.level_0_runs, state.is_working)
+    }
+
     /// Bytes of files written by flushes and merges since the store was opened.
     pub(super) fn written_bytes_total(&self) -> u64 {
         self.written_bytes.load(Ordering::Relaxed)

@@ -205,6 +205,7 @@ impl SortedStore for LsmStore {
         let (disk_bytes, filter_bytes) = (self.tree.disk_space(), self.tree.pinned_filter_size() as u64);
         let memtables = self.tree.version_memtable_size_sum();
         let index_bytes = self.tree.pinned_block_index_size() as u64;
+        let (merge_backlog, is_merging) = self.compactor.pace().backlog();
         StoreSizes {
             disk_bytes,
             memory_bytes: self.cache.size() + memtables + index_bytes + filter_bytes,
@@ -212,6 +213,8 @@ impl SortedStore for LsmStore {
             written_bytes_total: self.compactor.pace().written_bytes_total(),
             // What newer versions hide in deeper tables is only found out by merging.
             live_bytes: disk_bytes.saturating_sub(self.tree.stale_blob_bytes()),
+            merge_backlog: merge_backlog as u64,
+            is_merging,
         }
     }
 }
