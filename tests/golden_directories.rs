@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use support::TestCluster;
 use support::archive::{pack, unpack};
+use support::{TestCluster, rondo};
 
 /// Of the data directory.
 const VERSION: u16 = 3;
@@ -214,6 +214,10 @@ fn files_of_a_version_to_come_are_refused_by_name_and_left_as_they_are() {
             written.push((path, bytes));
         }
         assert!(!written.is_empty(), "{name}");
+        let data = data_of(&cluster).display().to_string();
+        let output = rondo(&["engine", "migrate", "--to", "lsm", "--data", &data]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(3) && said.contains("version 77"), "{name}: {said}");
         let node = cluster.node(0);
         node.launch();
         assert_eq!(node.wait().code(), Some(78), "{name}: {}", node.log());
