@@ -334,7 +334,7 @@ mod tests {
             health.look(now, ENOUGH);
             assert_eq!(health.takes, Takes::Nothing);
             assert!(!health.may_try(now));
-            now = now + DISK_RETRY_MAX;
+            now += DISK_RETRY_MAX;
             assert!(health.wants_try(now) && health.may_try(now));
         }
         health.written(Attempt::Commit);

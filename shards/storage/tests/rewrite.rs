@@ -33,7 +33,7 @@ fn entries_of(round: u64, keys: u64, part: u64) -> Model {
         let token = u128::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         ((token, key.to_le_bytes().to_vec()), (Bytes::from(object), Lsn(round * keys + key + 1)))
     };
-    (0..keys).filter(|key| round < 1 || (key + round) % part == 0).map(entry).collect()
+    (0..keys).filter(|key| round < 1 || (key + round).is_multiple_of(part)).map(entry).collect()
 }
 
 fn apply(store: &mut dyn SortedStore, model: &Model, job: Option<&mut RewriteJob>) {
@@ -91,7 +91,7 @@ fn a_grown_store_is_rewritten_while_checkpoints_go_on_and_gives_its_space_back()
             JobStep::Done => panic!("given up: {:?}", ended.try_recv()),
             JobStep::Replace { store, generation } => break (store, generation),
         }
-        if steps % 100 == 0 && steps <= 1_000 {
+        if steps.is_multiple_of(100) && steps <= 1_000 {
             checkpoint(rounds + steps / 100, 40, &mut *old, Some(&mut job));
         }
     };

@@ -56,7 +56,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Three keys share each token, and the tokens span the ring.
 fn key(of: u8) -> (u128, String) {
     let of = u128::from(of % 60);
-    ((of / 3) << 123 | of / 3, format!("key-{}", of % 3))
+    (((of / 3) << 123) | (of / 3), format!("key-{}", of % 3))
 }
 
 struct World {

@@ -148,7 +148,7 @@ impl SegmentHeader {
     }
 
     fn flags(&self) -> u32 {
-        u32::from(self.replaces) * FLAG_REPLACES | u32::from(self.is_reused) * FLAG_IS_REUSED
+        (u32::from(self.replaces) * FLAG_REPLACES) | (u32::from(self.is_reused) * FLAG_IS_REUSED)
     }
 }
 
