@@ -35,7 +35,10 @@ pub struct Bug {
 /// All of them.
 pub const BUGS: &[Bug] = &[
     Bug { name: "skip-log-sync", planted: Planted::SkipSync, noticed_by: Method::PowerCuts },
+    Bug { name: "drop-log-early", planted: Planted::DropLogEarly, noticed_by: Method::PowerCuts },
     Bug { name: "accept-torn-tail", planted: Planted::TornTailAccepted, noticed_by: Method::Damage },
+    Bug { name: "skip-checksum", planted: Planted::SkipCrc, noticed_by: Method::Damage },
+    Bug { name: "accept-torn-manifest", planted: Planted::TornManifestAccepted, noticed_by: Method::Damage },
 ];
 
 /// Plants the bug of that name in all threads of this process.

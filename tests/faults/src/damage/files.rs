@@ -126,27 +126,6 @@ impl FileKind {
         }
     }
 
-    /// Does it belong to a sorted store?
-    pub fn is_of_a_store(self) -> bool {
-        match self {
-            FileKind::Identity
-            | FileKind::IdentityCopy
-            | FileKind::Manifest
-            | FileKind::ManifestCopy
-            | FileKind::LogSegment
-            | FileKind::LogReserve
-            | FileKind::KeyJournal => false,
-            FileKind::SledDb
-            | FileKind::SledConf
-            | FileKind::SledSnapshot
-            | FileKind::LsmCurrent
-            | FileKind::LsmVersion
-            | FileKind::LsmCopy
-            | FileKind::LsmTable
-            | FileKind::LsmBlob => true,
-        }
-    }
-
     /// What the file at `path` (relative to the node's directory) is for.
     fn of(path: &Path) -> Option<FileKind> {
         let text = path.to_string_lossy();

@@ -56,8 +56,8 @@ impl Outcome {
         match self {
             Outcome::NoEffect | Outcome::Healed | Outcome::ReportedLoss => true,
             Outcome::TornTail => cell.file == FileKind::LogSegment && !template.is_left_cleanly(),
-            Outcome::Refused => cell.file.is_of_a_store(),
-            Outcome::Violation => false,
+            // Every file that matters has a copy, or what it held is a wound: one fault never keeps a shard from opening.
+            Outcome::Refused | Outcome::Violation => false,
         }
     }
 }

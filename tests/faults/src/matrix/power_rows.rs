@@ -7,7 +7,19 @@ use std::fmt::Write;
 /// What loses its power, and the moments that are told apart.
 const MOMENTS: [(&str, &[&str]); 3] = [
     ("shard", &["opening", "load", "checkpoint", "stopping", "stopped"]),
-    ("1 node", &["starting", "load", "load and checkpoint", "stopping", "stopped"]),
+    (
+        "1 node",
+        &[
+            "starting",
+            "load",
+            "load and checkpoint",
+            "stopping",
+            "stopped",
+            "migrating",
+            "migrated",
+            "moving to other cores",
+        ],
+    ),
     ("3 nodes", &["starting", "load", "load and checkpoint", "stopping", "stopped"]),
 ];
 

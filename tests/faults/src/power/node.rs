@@ -150,6 +150,18 @@ impl Node {
         Ok(())
     }
 
+    /// What its directory keeps its objects in, as the node's own tool tells it.
+    ///
+    /// # Errors
+    /// The tool failed, or named no engine.
+    pub fn engine_in_force(&self) -> Result<Engine, String> {
+        let output = Command::new(&self.program).args(["engine", "show", "--json", "--data"]).arg(&self.data).output();
+        let output = output.map_err(|error| format!("cannot run {}: {error}", self.program.display()))?;
+        let text = String::from_utf8_lossy(&output.stdout).replace(' ', "");
+        let named = Engine::ALL.into_iter().find(|engine| text.contains(&format!("\"engine\":\"{engine}\"")));
+        named.ok_or_else(|| format!("no engine in {text}{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
     /// The last lines of its log.
     pub fn log_end(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();

@@ -48,13 +48,34 @@ enum Moment {
     Starting,
     Load,
     Stopping,
+    /// While the stopped node's directory is converted to the other engine.
+    Migrating,
+    /// While the node starts with another number of shards.
+    Moving,
 }
+
+/// Moments of a cluster.
+const OF_MANY: [Moment; 5] = [Moment::Load, Moment::Load, Moment::Load, Moment::Starting, Moment::Stopping];
+/// Moments of a node alone: its directory can be converted, too.
+const OF_ONE: [Moment; 8] = [
+    Moment::Load,
+    Moment::Load,
+    Moment::Load,
+    Moment::Starting,
+    Moment::Stopping,
+    Moment::Migrating,
+    Moment::Migrating,
+    Moment::Moving,
+];
 
 /// The cluster of one set of disks.
 struct Cluster {
     images: Vec<Image>,
     nodes: Vec<Node>,
     known: Known,
+    /// The engine of the rows that are counted here.
+    of_engine: Engine,
+    /// The engine in force.
     engine: Engine,
     shards: u16,
 }
@@ -85,7 +106,7 @@ impl NodeRounds {
         let nodes = images.iter().enumerate();
         let nodes = nodes.map(|(index, image)| Node::lay_out(&self.program, &image.path(), index, self.nodes));
         let nodes = nodes.collect::<Result<_, _>>()?;
-        Ok(Cluster { images, nodes, known: Known::fresh(), engine: self.engine, shards: 1 })
+        Ok(Cluster { images, nodes, known: Known::fresh(), of_engine: self.engine, engine: self.engine, shards: 1 })
     }
 }
 
@@ -96,9 +117,16 @@ impl Cluster {
 
     /// One cut, and a look at every key.
     fn round(&mut self, dice: &mut Dice, summary: &mut Summary) -> Result<(), String> {
-        let moment = *dice.pick(&[Moment::Load, Moment::Load, Moment::Load, Moment::Starting, Moment::Stopping]);
+        let moments = if self.nodes.len() == 1 { &OF_ONE[..] } else { &OF_MANY[..] };
+        // What has never run has nothing to lose.
+        let moment = if self.known.last_version == 0 { Moment::Load } else { *dice.pick(moments) };
         let phase = match moment {
-            Moment::Starting => self.cut_while_starting(dice)?,
+            Moment::Starting => self.cut_while_starting("starting", dice)?,
+            Moment::Moving => {
+                self.shards = 3 - self.shards;
+                self.cut_while_starting("moving to other cores", dice)?
+            }
+            Moment::Migrating => self.cut_while_migrating(dice)?,
             Moment::Load | Moment::Stopping => match self.cut_under_load(moment, dice)? {
                 Ok(phase) => phase,
                 Err(violation) => return self.note(summary, &violation),
@@ -106,6 +134,9 @@ impl Cluster {
         };
         summary.cut(&format!("{}: {phase}", self.title()));
         self.restore()?;
+        if moment == Moment::Migrating {
+            self.engine = self.nodes[0].engine_in_force()?;
+        }
         self.launch()?;
         match self.ready() {
             Ok(client) => self.verify(&client, summary),
@@ -118,7 +149,7 @@ impl Cluster {
     }
 
     fn note(&self, summary: &mut Summary, violation: &str) -> Result<(), String> {
-        summary.violations.push(format!("{} of {}: {violation}", self.title(), self.engine));
+        summary.violations.push(format!("{} of {}: {violation}", self.title(), self.of_engine));
         Ok(())
     }
 
@@ -134,12 +165,23 @@ impl Cluster {
         Client::connect(&addresses).map_err(|error| format!("no client could connect: {error}"))
     }
 
-    fn cut_while_starting(&mut self, dice: &mut Dice) -> Result<String, String> {
+    fn cut_while_starting(&mut self, phase: &str, dice: &mut Dice) -> Result<String, String> {
         let cutter = Cutter::arm(&self.images.iter().collect::<Vec<_>>())?;
         self.launch()?;
         std::thread::sleep(dice.time(Duration::from_millis(5), Duration::from_millis(600)));
         cutter.cut()?;
-        Ok("starting".to_owned())
+        Ok(phase.to_owned())
+    }
+
+    fn cut_while_migrating(&mut self, dice: &mut Dice) -> Result<String, String> {
+        let cutter = Cutter::arm(&self.images.iter().collect::<Vec<_>>())?;
+        let to = if self.engine == Engine::Sled { Engine::Lsm } else { Engine::Sled };
+        let node = &mut self.nodes[0];
+        node.start_tool(&["engine", "migrate", "--store-cache-mib", "8", "--to", to.name()])?;
+        std::thread::sleep(dice.time(Duration::from_millis(5), Duration::from_millis(900)));
+        let phase = if node.has_ended() { "migrated" } else { "migrating" };
+        cutter.cut()?;
+        Ok(phase.to_owned())
     }
 
     /// The inner error is a violation.
@@ -177,10 +219,11 @@ impl Cluster {
     }
 
     fn verify(&mut self, client: &Client, summary: &mut Summary) {
-        let title = format!("{} of {}", self.title(), self.engine);
+        let title = format!("{} of {}", self.title(), self.of_engine);
         for key in 0..WRITERS * KEYS_PER_WRITER {
             let checked = match self.read(client, key) {
-                Ok(found) => self.known.record.check_as_client(key, &found),
+                Ok(found) if self.nodes.len() == 1 => self.known.record.check_as_client(key, &found),
+                Ok(found) => self.known.record.check_in_cluster(key, &found),
                 Err(what) => Err(format!("key {key} cannot be read: {what}")),
             };
             match checked {
