@@ -93,6 +93,13 @@ impl TestCluster {
         TestCluster { directory, nodes }
     }
 
+    /// Adds lines to the configuration of all nodes, which do not run yet.
+    pub fn configure(&self, settings: &str) {
+        let config = self.directory.path().join("keyspaces.toml");
+        let keyspaces = std::fs::read_to_string(&config).expect("config is there");
+        std::fs::write(&config, format!("{settings}{keyspaces}")).expect("config is written");
+    }
+
     /// The node of that number.
     pub fn node(&mut self, index: usize) -> &mut TestNode {
         &mut self.nodes[index]
@@ -126,6 +133,24 @@ impl TestNode {
             Some(place) => self.arguments[place + 1] = value.to_owned(),
             None => self.arguments.extend([flag.to_owned(), value.to_owned()]),
         }
+    }
+
+    /// Starts it with another value for this flag from now on.
+    pub fn set_argument(&mut self, flag: &str, value: &str) {
+        let place = self.arguments.iter().position(|argument| argument == flag).expect("a flag that is given");
+        self.arguments[place + 1] = value.to_owned();
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the node runs").id()
+    }
+
+    /// Ends it in good order.
+    pub fn stop(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait();
+        assert!(status.success(), "it did not stop well: {status}; its log:\n{}", self.log());
     }
 
     /// Starts the process without waiting.

@@ -11,7 +11,7 @@
 //! Pure: the time and the room are arguments. Writing again, and telling the core, is the shard's work.
 
 use crate::error::DiskTrouble;
-use crate::limits::{DISK_RETRY_MAX, DISK_RETRY_MIN, DISK_STALLED_AFTER};
+use crate::limits::{DISK_RETRY_MAX, DISK_RETRY_MIN, DISK_STALLED_AFTER, REFILL_FREE_BYTES};
 use core::time::Duration;
 
 /// What the disk of a shard takes. Reads of what is in memory go on in every condition.
@@ -118,6 +118,10 @@ pub struct DiskHealth {
     reserve_is_used_up: bool,
     /// When the write or sync under way began.
     busy_since: Option<Moment>,
+    /// When the reserve may be filled again. The wait grows while each filling is followed by another refusal, as where a
+    /// disk says that it has room and has none.
+    refill_at: Moment,
+    refill_after: Duration,
     retry_at: Moment,
     retry_after: Duration,
     condition: DiskCondition,
@@ -163,6 +167,9 @@ impl DiskHealth {
     pub fn written(&mut self, attempt: Attempt) {
         self.busy_since = None;
         self.owes_reserve |= attempt == Attempt::CommitFromReserve;
+        if attempt == Attempt::Commit {
+            self.refill_after = Duration::ZERO;
+        }
         self.reserve_is_used_up = false;
         self.retry_after = Duration::ZERO;
         if matches!(self.refusal, Some((DiskTrouble::Failing, _))) {
@@ -174,7 +181,11 @@ impl DiskHealth {
     pub fn refused(&mut self, attempt: Attempt, trouble: DiskTrouble, reason: String, now: Moment) {
         self.busy_since = None;
         self.refusal = Some((trouble, reason));
-        self.owes_reserve |= trouble == DiskTrouble::NoSpace;
+        if trouble == DiskTrouble::NoSpace {
+            self.owes_reserve = true;
+            self.refill_after = (self.refill_after * 2).clamp(DISK_RETRY_MIN, DISK_RETRY_MAX);
+            self.refill_at = now + self.refill_after;
+        }
         match (trouble, attempt) {
             (DiskTrouble::NoSpace, Attempt::Commit) => self.retry_at = now,
             (DiskTrouble::NoSpace, Attempt::CommitFromReserve) => {
@@ -235,9 +246,13 @@ impl DiskHealth {
         self.refusal.is_none() || self.retry_at <= now
     }
 
-    /// Is it time to fill the reserve again? Not before there is room for more than it, or it would be used up at once.
+    /// Is it time to fill the reserve again? Not before there is room for a segment beside it, or it would be used up at once.
     pub fn may_refill(&self, now: Moment) -> bool {
-        self.owes_reserve && self.retry_at <= now && !self.room.is_little()
+        self.owes_reserve && self.retry_at.max(self.refill_at) <= now && self.has_room_for_more()
+    }
+
+    fn has_room_for_more(&self) -> bool {
+        self.room == Room::Unknown || (!self.room.is_little() && self.room.free_bytes() >= REFILL_FREE_BYTES)
     }
 
     /// Is there something that only another try can bring about, and is its time here?
@@ -248,8 +263,10 @@ impl DiskHealth {
     /// When to look again though nothing has happened: a write may have stalled by then, or something may be tried again.
     pub fn next_look(&self, now: Moment) -> Option<Moment> {
         let stalled_at = self.busy_since.map(|since| since + DISK_STALLED_AFTER).filter(|at| now < *at);
-        let owes = self.refusal.is_some() || (self.owes_reserve && !self.room.is_little());
-        stalled_at.or(owes.then_some(self.retry_at.max(now)))
+        let refill_at = self.retry_at.max(self.refill_at);
+        let refill_at = (self.owes_reserve && self.has_room_for_more()).then_some(refill_at);
+        let retry_at = self.refusal.as_ref().map(|_| self.retry_at).filter(|at| now < *at);
+        stalled_at.or(retry_at).or(refill_at).map(|at| at.max(now))
     }
 
     /// May a checkpoint of about `bytes` be begun? A sorted store that runs out of room amid one is worse off than the log.
@@ -323,6 +340,33 @@ mod tests {
         assert!(!health.may_try(at(0)));
         health.written(Attempt::CommitFromReserve);
         assert_eq!(health.look(at(2000), ENOUGH), Some(Takes::Deletes));
+    }
+
+    #[test]
+    fn a_disk_that_says_it_has_room_and_has_none_does_not_go_back_and_forth() {
+        let (mut health, mut changes) = (DiskHealth::default(), 0);
+        for millis in 0..60_000 {
+            let now = at(millis);
+            changes += u64::from(health.look(now, ENOUGH) == Some(Takes::All));
+            match health.condition() {
+                DiskCondition::Writable => {
+                    health.refused(Attempt::Commit, DiskTrouble::NoSpace, "no space".to_owned(), now);
+                }
+                _ if health.may_refill(now) => health.refilled(true, now),
+                _ => health.written(Attempt::CommitFromReserve),
+            }
+        }
+        assert!(changes < 60, "{changes} times in a minute");
+    }
+
+    #[test]
+    fn the_reserve_is_not_filled_while_there_is_room_for_nothing_else() {
+        let mut health = DiskHealth::default();
+        health.refused(Attempt::Commit, DiskTrouble::NoSpace, "no space".to_owned(), at(0));
+        health.look(at(5000), Room::Enough { free_bytes: REFILL_FREE_BYTES - 1 });
+        assert!(!health.may_refill(at(5000)));
+        health.look(at(5000), ENOUGH);
+        assert!(health.may_refill(at(5000)));
     }
 
     #[test]

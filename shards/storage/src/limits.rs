@@ -29,6 +29,8 @@ pub const COMPANION_QUEUE_MAX: usize = 256;
 pub const DISK_RETRY_MIN: Duration = Duration::from_millis(100);
 /// Longest such wait: service is to return soon after the disk does.
 pub const DISK_RETRY_MAX: Duration = Duration::from_secs(2);
+/// Room with which the log's reserve is filled again after there was none: it, and a segment beside it.
+pub const REFILL_FREE_BYTES: u64 = SEGMENT_BYTES + RESERVE_BYTES;
 /// A write or sync that has not come back after this time stalls its shard: many times what a busy disk takes.
 pub const DISK_STALLED_AFTER: Duration = Duration::from_secs(1);
 /// Wait before a failed sorted store is opened again, the first time; it doubles with each further one.
