@@ -58,6 +58,8 @@ fn a_bad_file_is_refused_with_its_line_and_a_remedy() {
         ("data = \"d\"\nshards = 1\nstore-cache-mib = 9\ncache-mib = 1000000\n", 4, "the node may take 1000"),
         ("data = \"d\"\nshards = 1\ncache-mib = 1000000\n", 3, "cache 1000000, filter 64, engine"),
         ("data = \"d\"\ndrain-seconds = -1\n", 2, "0 to 600"),
+        ("data = \"d\"\nscrub-share-percent = 0\n", 2, "1 to 100"),
+        ("data = \"d\"\nscrub-interval-hours = -1\n", 2, "0 to 8760"),
         ("data = \"d\"\nlog = \"a=b=c\"\n", 2, "log filter"),
         ("data = \"d\"\n[[keyspace]]\npolicy = \"lww\"\n", 2, "name"),
         ("data = \"d\"\n[[keyspace]]\nname = \"A\"\n", 3, "lower-case"),
