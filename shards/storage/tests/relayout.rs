@@ -182,8 +182,16 @@ fn options(shards: u16, engine: Engine) -> RelayoutOptions {
 
 fn relayout_at(path: &Path, shards: u16, engine: Engine) -> Result<RelayoutReport, RelayoutError> {
     let mut directory = open_directory(path);
-    let outcome = relayout(&mut directory, &options(shards, engine), &shard_of, &|_| ControlFlow::Continue(()));
+    let told = AtomicUsize::new(0);
+    let on_progress = |progress: &RelayoutProgress| {
+        told.fetch_max(progress.objects as usize, Ordering::Relaxed);
+        ControlFlow::Continue(())
+    };
+    let outcome = relayout(&mut directory, &options(shards, engine), &shard_of, &on_progress);
     directory.close_as_found(false).expect("closed");
+    if let Ok(report) = &outcome {
+        assert_eq!(told.into_inner() as u64, report.copied.objects, "the progress counts all of them");
+    }
     outcome
 }
 

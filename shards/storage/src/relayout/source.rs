@@ -117,15 +117,15 @@ impl Source {
             self.sort_page(&page, &mut sorter, &mut losses);
             let (objects, bytes) = sorter.send()?;
             from = page.next;
-            let token = from.as_deref().and_then(split_stored_key).map(|(token, _)| token);
-            if from.is_some() {
-                watch.copied(self.shard, token, objects, bytes)?;
-            }
+            // At its end the store is through, but not yet what the log has.
+            let token = from.as_deref().and_then(split_stored_key).map_or(u128::MAX, |(token, _)| token);
+            watch.copied(self.shard, Some(token), objects, bytes)?;
         }
         for entry in self.memory.entries() {
             sorter.object(entry.token, Bytes::copy_from_slice(&entry.routed), entry.object.clone(), entry.lsn);
             if sorter.is_full() {
-                sorter.send()?;
+                let (objects, bytes) = sorter.send()?;
+                watch.copied(self.shard, Some(u128::MAX), objects, bytes)?;
             }
         }
         let (objects, bytes) = sorter.send()?;
