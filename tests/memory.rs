@@ -75,7 +75,9 @@ fn check(engine: &str) {
     let admin = cluster.node(0).admin;
     let metrics = || http_get(admin, "/metrics").expect("answers").1;
 
-    run(&client, 0..KEYS, |key| Operation::put(name(key), value_of(key)));
+    for from in (0..KEYS).step_by(1_000) {
+        run(&client, from..(from + 1_000).min(KEYS), |key| Operation::put(name(key), value_of(key)));
+    }
     let mut resident = metric(&metrics(), "rondo_process_resident_bytes");
     for from in (0..KEYS).step_by(1_000) {
         let found = run(&client, from..(from + 1_000).min(KEYS), |key| Operation::get(name(key)));
