@@ -287,6 +287,30 @@ fn of_a_blob_file_that_is_cut_off_or_gone_only_its_own_objects_are_unreadable() 
 }
 
 #[test]
+fn a_flush_that_fails_leaves_nothing_behind_and_the_next_one_makes_up_for_it() {
+    let home = home();
+    let mut store = home.open_lsm();
+    round(&mut store, 0, 10_000);
+    let blobs = home.path().join("blobs");
+    fs::rename(&blobs, home.path().join("elsewhere")).expect("renamed");
+    for key in 0..KEYS {
+        put(&mut store, KEYS + key + 1, token(key), "key", &large(key as u8, 9_000));
+    }
+    let error = store.flush_durable(Lsn(2 * KEYS)).expect_err("no directory for blob files");
+    assert!(matches!(error, SortedStoreError::Failed { kind: FailureKind::Io, .. }), "{error}");
+    assert_eq!(files_in(&home, "tables").len(), 1, "what was begun is removed");
+    assert_eq!(get(&store, token(3), "key"), Some(large(3, 9_000)), "what was applied is still read");
+    fs::rename(home.path().join("elsewhere"), &blobs).expect("renamed");
+    assert_eq!(store.durable_upto().expect("a note"), Lsn(KEYS), "nothing more is durable");
+    put(&mut store, 2 * KEYS + 1, token(4), "key", b"later");
+    store.flush_durable(Lsn(2 * KEYS + 1)).expect("flushed");
+    drop(store);
+    let store = home.open_lsm();
+    assert_eq!(get(&store, token(3), "key"), Some(large(3, 9_000)));
+    assert_eq!(get(&store, token(4), "key").as_deref(), Some(&b"later"[..]));
+}
+
+#[test]
 fn what_a_crash_left_behind_is_removed() {
     let home = home();
     let mut store = home.open_lsm();

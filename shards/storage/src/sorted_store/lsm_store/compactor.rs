@@ -37,6 +37,8 @@ pub(super) struct Pace {
     written_bytes: AtomicU64,
     /// Held by whoever copies the version.
     copying: Mutex<()>,
+    /// Flushes and merges under way: the number of the first table that each may have begun.
+    writing: Mutex<Vec<u64>>,
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +117,25 @@ impl Pace {
     pub(super) fn backlog(&self) -> (usize, bool) {
         let state = self.state();
         (state.level_0_runs, state.is_working)
+    }
+
+    /// A flush or a merge begins.
+    pub(super) fn begin_writing(&self, tree: &AnyTree) -> u64 {
+        let first = tree.next_table_id();
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner).push(first);
+        first
+    }
+
+    /// It ended. What a failed one has begun is removed at once, unless another one is under way: on a full disk nothing
+    /// else would make room, and opening the store, which removes such files too, is only tried when there is some.
+    pub(super) fn end_writing(&self, first: u64, path: &Path, tree: &AnyTree, has_failed: bool) {
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(at) = writing.iter().position(|&begun| begun == first) {
+            writing.swap_remove(at);
+        }
+        if has_failed && writing.is_empty() {
+            remove_unfinished(path, tree, first);
+        }
     }
 
     /// Bytes of files written by flushes and merges since the store was opened.
@@ -213,7 +234,10 @@ fn merge_all(path: &Path, tree: &AnyTree, pace: &Pace) -> Result<(), SortedStore
     let strategy = Arc::new(settings::strategy());
     loop {
         let before = tree.current_version().id();
-        tree.compact(strategy.clone(), NEWEST).map_err(|error| failed(path, &error))?;
+        let writing = pace.begin_writing(tree);
+        let outcome = tree.compact(strategy.clone(), NEWEST);
+        pace.end_writing(writing, path, tree, outcome.is_err());
+        outcome.map_err(|error| failed(path, &error))?;
         if tree.blob_file_count() > 0 {
             sync_blobs(path).map_err(|error| failed_io(path, &error))?;
         }
@@ -222,6 +246,29 @@ fn merge_all(path: &Path, tree: &AnyTree, pace: &Pace) -> Result<(), SortedStore
             return Ok(());
         }
         pace.keep_copy(path).map_err(|error| failed_io(path, &error))?;
+    }
+}
+
+/// Removes the tables from number `first` on, and the blob files, that no version names. Best effort: the next opening
+/// removes what stays.
+fn remove_unfinished(path: &Path, tree: &AnyTree, first: u64) {
+    let version = tree.current_version();
+    let tables: HashSet<u64> = version.iter_tables().map(lsm_tree::Table::id).collect();
+    let blobs: HashSet<u64> = version.blob_files.iter().map(lsm_tree::BlobFile::id).collect();
+    let newest_blob = blobs.iter().max().copied();
+    let is_leftover = |directory: &str, id: u64| match directory {
+        "tables" => id >= first && !tables.contains(&id),
+        _ => newest_blob.is_none_or(|newest| id > newest),
+    };
+    for directory in ["tables", "blobs"] {
+        for file in fs::read_dir(path.join(directory)).into_iter().flatten().flatten() {
+            let id = file.file_name().to_string_lossy().parse();
+            if id.is_ok_and(|id| is_leftover(directory, id))
+                && let Err(error) = fs::remove_file(file.path())
+            {
+                tracing::debug!(%error, file = %file.path().display(), "an unfinished file stays until the store is opened again");
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 use super::compactor::Pace;
 use super::{NEWEST, SortedStoreError, failed, failed_io};
+use crate::record::Lsn;
 use lsm_tree::{AbstractTree, AnyTree, InternalValue, Memtable};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -21,11 +22,19 @@ pub(super) struct Flusher {
     pace: Arc<Pace>,
     /// Sealed and not yet durable, oldest first: more than one only after a flush that failed.
     sealed: Mutex<VecDeque<Arc<Memtable>>>,
+    /// The note of the last flush that ended well. The tree itself also shows the one that is on its way.
+    noted: Mutex<Result<Lsn, SortedStoreError>>,
 }
 
 impl Flusher {
-    pub(super) fn new(path: PathBuf, tree: AnyTree, pace: Arc<Pace>) -> Flusher {
-        Flusher { path, tree, pace, sealed: Mutex::default() }
+    /// `noted`: what the opened tree says.
+    pub(super) fn new(path: PathBuf, tree: AnyTree, pace: Arc<Pace>, noted: Result<Lsn, SortedStoreError>) -> Flusher {
+        Flusher { path, tree, pace, sealed: Mutex::default(), noted: Mutex::new(noted) }
+    }
+
+    /// How far the last flush that ended well goes.
+    pub(super) fn noted(&self) -> Result<Lsn, SortedStoreError> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The active memtable takes no more.
@@ -35,15 +44,19 @@ impl Flusher {
     }
 
     /// Makes everything sealed durable. Waits while level 0 is too long, as reads would have to ask each of its tables.
-    pub(super) fn flush(&self) -> Result<(), SortedStoreError> {
+    pub(super) fn flush(&self, upto: Lsn) -> Result<(), SortedStoreError> {
         self.pace.wait_for_room()?;
         let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(memtable) = sealed.front() {
-            self.flush_one(memtable)?;
+            let writing = self.pace.begin_writing(&self.tree);
+            let outcome = self.flush_one(memtable);
+            self.pace.end_writing(writing, &self.path, &self.tree, outcome.is_err());
+            outcome?;
             sealed.pop_front();
         }
         drop(sealed);
         self.pace.keep_copy(&self.path).map_err(|error| failed_io(&self.path, &error))?;
+        *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = Ok(upto);
         self.pace.has_flushed();
         Ok(())
     }

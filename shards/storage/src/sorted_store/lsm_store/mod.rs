@@ -91,7 +91,8 @@ impl LsmStore {
         checks::opened(path, &tree)?;
         mend::keep_copy(path).map_err(|error| failed_io(path, &error))?;
         let compactor = Compactor::spawn(path, tree.clone(), pace).map_err(|error| failed_io(path, &error))?;
-        let flusher = Arc::new(Flusher::new(path.clone(), tree.clone(), compactor.pace()));
+        let noted = read_note(path, &tree);
+        let flusher = Arc::new(Flusher::new(path.clone(), tree.clone(), compactor.pace(), noted));
         Ok(LsmStore { path: path.clone(), tree, cache, flusher, compactor })
     }
 
@@ -119,28 +120,24 @@ impl LsmStore {
         let object = if is_small { Bytes::copy_from_slice(object) } else { stored.slice_ref(object) };
         Ok(Stored { object, lsn })
     }
+}
 
-    /// All copies that can be read say the same, for they were written together.
-    fn note(&self) -> Result<Lsn, SortedStoreError> {
-        let mut outcome = Ok(Lsn(0));
-        for key in UPTO {
-            let note = guard::reading(|| self.read_note(key));
-            match note {
-                Ok(note) => return Ok(note),
-                Err(error) => outcome = Err(failed_as(&self.path, format!("its note: {error}"), FailureKind::Damaged)),
-            }
-        }
-        outcome
-    }
-
-    fn read_note(&self, key: &[u8]) -> Result<Lsn, SortedStoreError> {
-        let Some(note) = self.tree.get(key, NEWEST).map_err(|error| failed(&self.path, &error))? else {
-            return Ok(Lsn(0));
-        };
+/// All copies of the note that can be read say the same, for they were written together.
+fn read_note(path: &Path, tree: &AnyTree) -> Result<Lsn, SortedStoreError> {
+    let read = |key: &[u8]| {
+        let Some(note) = tree.get(key, NEWEST).map_err(|error| failed(path, &error))? else { return Ok(Lsn(0)) };
         let (lsn, envelope) = envelope::open(key, &note)?;
         assert!(envelope == Envelope::Whole(&[]), "the note is the envelope alone");
         Ok(lsn)
+    };
+    let mut outcome = Ok(Lsn(0));
+    for key in UPTO {
+        match guard::reading(|| read(key)) {
+            Ok(note) => return Ok(note),
+            Err(error) => outcome = Err(failed_as(path, format!("its note: {error}"), FailureKind::Damaged)),
+        }
     }
+    outcome
 }
 
 impl SortedStore for LsmStore {
@@ -185,11 +182,11 @@ impl SortedStore for LsmStore {
             Ok(())
         });
         let (flusher, path) = (self.flusher.clone(), self.path.clone());
-        Box::new(move || sealed.and_then(|()| guard::changing("lsm", &path, || flusher.flush())))
+        Box::new(move || sealed.and_then(|()| guard::changing("lsm", &path, || flusher.flush(upto))))
     }
 
     fn durable_upto(&self) -> Result<Lsn, SortedStoreError> {
-        guard::changing("lsm", &self.path, || self.note())
+        self.flusher.noted()
     }
 
     /// A flush that did not finish left files that no version names; opening removed them.
