@@ -136,7 +136,8 @@ impl FileKind {
             "identity.copy" => Some(FileKind::IdentityCopy),
             "manifest" if !is_in("lsm-") => Some(FileKind::Manifest),
             "manifest.copy" if !is_in("lsm-") => Some(FileKind::ManifestCopy),
-            "reserve" if is_in("/wal/") => Some(FileKind::LogReserve),
+            // The spare, too: nothing that stands in it is read.
+            "reserve" | "spare" if is_in("/wal/") => Some(FileKind::LogReserve),
             _ if is_in("/wal/") && name.ends_with(".log") => Some(FileKind::LogSegment),
             _ if name.starts_with("keys-") => Some(FileKind::KeyJournal),
             "db" if is_in("/sled-") => Some(FileKind::SledDb),
