@@ -357,7 +357,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_scrub_of_a_sound_node_ends_well_and_is_counted() {
+fn a_scrub_of_a_sound_node_ends_well_and_a_damaged_identity_is_named() {
     let mut cluster = TestCluster::start(1, 2);
     fill(&connect(&cluster), 0);
     let admin = cluster.node(0).admin;
@@ -369,6 +369,13 @@ fn a_scrub_of_a_sound_node_ends_well_and_is_counted() {
     let (_, status) = support::http_get(admin, "/status").expect("it answers");
     let status: Value = serde_json::from_str(&status).expect("JSON");
     assert_eq!(status["last_scrub"]["state"], "done");
+    let copy = cluster.directory.path().join("n0/identity.copy");
+    let mut bytes = fs::read(&copy).expect("readable");
+    bytes[20] ^= 1;
+    fs::write(&copy, bytes).expect("writable");
+    let (code, scrubbed) = json(&["scrub", "--admin", &admin.to_string(), "--share", "100"]);
+    assert_eq!((code, scrubbed["result"]["damaged"].as_u64()), (5, Some(1)), "{scrubbed}");
+    assert!(scrubbed["message"].as_str().is_some_and(|said| said.contains("identity.copy")), "{scrubbed}");
 }
 
 #[test]

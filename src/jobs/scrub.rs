@@ -119,8 +119,11 @@ fn save_from_memory(lifeline: &Lifeline, job: &Job) {
 }
 
 fn check_identity(plan: &Plan, found: &mut Scrubbed) {
-    match Identity::read(&plan.data) {
-        Ok(_) => found.files += 1,
+    match Identity::damaged_copies(&plan.data) {
+        Ok(damaged) => {
+            found.files += 2;
+            damaged.into_iter().for_each(|(name, what)| found.note(plan.data.join(name).display().to_string(), what));
+        }
         Err(error) => found.note(plan.data.join("identity").display().to_string(), error.to_string()),
     }
 }

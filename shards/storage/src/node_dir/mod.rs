@@ -50,6 +50,15 @@ impl Identity {
         let found = copies::read(&path)?.ok_or(NodeDirError::Empty { path })?;
         Ok(found.identity)
     }
+
+    /// Which of the two files in a directory that a node may be running on is damaged, and how. The next start mends it.
+    ///
+    /// # Errors
+    /// Both are damaged, or cannot be read.
+    pub fn damaged_copies(path: &Path) -> Result<Vec<(&'static str, String)>, NodeDirError> {
+        let found = copies::read(path)?.ok_or_else(|| NodeDirError::Empty { path: path.to_owned() })?;
+        Ok(found.bad)
+    }
 }
 
 /// Who wants to use a data directory.
