@@ -3,7 +3,7 @@
 use crate::companion::{ReopenStore, ReopenedStore};
 use crate::limits::REOPEN_FREE_BYTES;
 use crate::record::Lsn;
-use crate::sorted_store::{FailureKind, SortedStoreError, StoreConfig, open_store};
+use crate::sorted_store::{FailureKind, SortedStoreError, StoreConfig, forget_cached, open_store};
 use std::path::{Path, PathBuf};
 
 /// Opens the store in a shard's directory. What is damaged is not opened: only the next start judges what can be saved, with
@@ -41,6 +41,8 @@ impl ReopenStore for ShardReopener {
     }
 
     fn reopen(&mut self, _: FailureKind, generation: u32, _: Lsn) -> Result<ReopenedStore, SortedStoreError> {
+        // The failure may have been a sync: what is opened must be what the disk has.
+        forget_cached(&self.path, generation, self.config.engine);
         let store = open_store(&self.path, generation, &self.config)?;
         Ok(ReopenedStore { store, generation, wounds: Vec::new() })
     }

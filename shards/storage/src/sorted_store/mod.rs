@@ -22,7 +22,7 @@ mod verify;
 pub use error::{FailureKind, SortedStoreError};
 pub use lsm_store::{LsmConfig, LsmStore};
 pub use memory::MemorySortedStore;
-pub use open::{Engine, StoreConfig, UnknownEngine, open_store, store_dir};
+pub use open::{Engine, StoreConfig, UnknownEngine, forget_cached, open_store, store_dir};
 pub use page::{KeyGap, KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, StoreSizes, Stored};
 pub use sled_store::{SledConfig, SledStore};
 pub use verify::{FileCheck, FileCursor};

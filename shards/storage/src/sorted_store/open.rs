@@ -3,6 +3,7 @@
 use super::{LsmConfig, LsmStore, SledConfig, SledStore, SortedStore, SortedStoreError};
 use core::fmt;
 use core::str::FromStr;
+use std::fs::{self, File};
 use std::path::Path;
 
 /// The engines that a node can keep its objects in.
@@ -77,6 +78,51 @@ pub fn open_store(
         Engine::Lsm => {
             let config = LsmConfig { path, cache_bytes: config.cache_bytes };
             Ok(Box::new(LsmStore::open(&config)?))
+        }
+    }
+}
+
+/// Makes the system forget what it holds of the store's files, so that whoever opens it next reads what the disk has. After a
+/// failed sync these are two things: the pages that could not be written count as written, and read as if they were.
+///
+/// Best effort: pages that are still to be written stay, and their sync is still to come.
+pub fn forget_cached(shard_path: &Path, generation: u32, engine: Engine) {
+    forget_below(&shard_path.join(store_dir(engine, generation)));
+}
+
+fn forget_below(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            forget_below(&path);
+        } else if let Ok(file) = File::open(&path)
+            && let Err(error) = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+        {
+            tracing::debug!(%error, file = %path.display(), "the system keeps what it holds of a file");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Lsn;
+    use crate::sorted_store::SortedEntry;
+    use bytes::Bytes;
+
+    #[test]
+    fn what_is_forgotten_is_read_from_the_disk() {
+        for engine in Engine::ALL {
+            let dir = tempfile::TempDir::new().expect("a directory");
+            let config = StoreConfig { engine, cache_bytes: 1 << 20 };
+            let mut store = open_store(dir.path(), 1, &config).expect("opened");
+            let object = Bytes::from_static(b"object");
+            store.apply(&[SortedEntry { token: 7, routed: b"k", object: &object, lsn: Lsn(1) }]).expect("applied");
+            store.flush_durable(Lsn(1)).expect("flushed");
+            drop(store);
+            forget_cached(dir.path(), 1, engine);
+            let store = open_store(dir.path(), 1, &config).expect("opened");
+            assert_eq!(store.get(7, b"k").expect("readable").map(|stored| stored.object), Some(object));
         }
     }
 }
