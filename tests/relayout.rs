@@ -68,8 +68,19 @@ fn wait_for_move(node: &TestNode, percent: usize) -> bool {
 }
 
 #[test]
-fn killed_again_and_again_while_its_vnodes_move_a_node_still_has_everything() {
-    let mut cluster = TestCluster::start(1, 2);
+fn killed_again_and_again_while_its_vnodes_move_a_node_on_sled_still_has_everything() {
+    kill_while_moving("sled");
+}
+
+#[test]
+fn killed_again_and_again_while_its_vnodes_move_a_node_on_an_lsm_still_has_everything() {
+    kill_while_moving("lsm");
+}
+
+fn kill_while_moving(engine: &str) {
+    let mut cluster = TestCluster::lay_out(1, 2);
+    cluster.node(0).set("--engine", engine);
+    cluster.node(0).restart();
     put(&cluster, 0..KEYS, 1);
     put(&cluster, KEYS / 2..KEYS, 2);
     delete(&cluster, 0..100);
