@@ -17,6 +17,7 @@ mod open;
 mod page;
 mod sled_keys;
 mod sled_scan;
+mod sled_spares;
 mod sled_store;
 mod verify;
 pub use error::{FailureKind, SortedStoreError};

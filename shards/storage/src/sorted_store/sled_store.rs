@@ -11,6 +11,7 @@
 use super::envelope::{self, Chunks, Envelope};
 use super::sled_keys::{KeyFlush, SledKeys};
 use super::sled_scan;
+use super::sled_spares;
 use super::{
     FailureKind, FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanPage, SortedEntry, SortedStore,
     SortedStoreError, StoreSizes, Stored, guard, stored_key,
@@ -80,7 +81,14 @@ impl SledStore {
     /// sled's own threads inherit its affinity.
     pub fn open(config: &SledConfig) -> Result<SledStore, SortedStoreError> {
         // sled panics where others return an error; at the start that must not take the node's other shards along unexplained.
-        guard::changing("sled", &config.path, || SledStore::open_unguarded(config))
+        let open = || guard::changing("sled", &config.path, || SledStore::open_unguarded(config));
+        match open() {
+            Err(failure @ SortedStoreError::Failed { kind: FailureKind::Damaged, .. }) => {
+                let spared = sled_spares::set_aside(&config.path).map_err(|error| failed_io(&config.path, &error))?;
+                if spared == 0 { Err(failure) } else { open() }
+            }
+            opened => opened,
+        }
     }
 
     fn open_unguarded(config: &SledConfig) -> Result<SledStore, SortedStoreError> {
@@ -336,7 +344,7 @@ fn remove_unfinished_snapshots(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn sync_dir(path: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
