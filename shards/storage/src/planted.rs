@@ -18,6 +18,8 @@ pub enum Planted {
     TornManifestAccepted,
     /// A sync that failed is tried again, and believed if it then succeeds.
     RetryFailedSync,
+    /// What sled has flushed is taken for durable, without a sync of its file.
+    SkipStoreSync,
 }
 
 #[cfg(feature = "planted")]

@@ -1,5 +1,6 @@
 //! Bugs planted in the storage, by name, and the experiments that must notice them.
 
+use rondo_storage::Engine;
 use rondo_storage::planted::{Planted, plant_everywhere};
 
 /// The experiment that must notice a bug.
@@ -9,6 +10,8 @@ pub enum Method {
     PowerCuts,
     /// Damage to its files.
     Damage,
+    /// Power cuts, and looks at the device, right after a store has said that it is durable.
+    StoreCuts,
 }
 
 impl Method {
@@ -17,6 +20,7 @@ impl Method {
         match self {
             Method::PowerCuts => "power cuts",
             Method::Damage => "damage",
+            Method::StoreCuts => "a cut and a look at the device after a flush",
         }
     }
 }
@@ -30,15 +34,28 @@ pub struct Bug {
     planted: Planted,
     /// Who must notice it.
     pub noticed_by: Method,
+    /// Is it a bug of this engine alone?
+    pub only: Option<Engine>,
 }
 
 /// All of them.
 pub const BUGS: &[Bug] = &[
-    Bug { name: "skip-log-sync", planted: Planted::SkipSync, noticed_by: Method::PowerCuts },
-    Bug { name: "drop-log-early", planted: Planted::DropLogEarly, noticed_by: Method::PowerCuts },
-    Bug { name: "accept-torn-tail", planted: Planted::TornTailAccepted, noticed_by: Method::Damage },
-    Bug { name: "skip-checksum", planted: Planted::SkipCrc, noticed_by: Method::Damage },
-    Bug { name: "accept-torn-manifest", planted: Planted::TornManifestAccepted, noticed_by: Method::Damage },
+    Bug {
+        name: "skip-store-sync",
+        planted: Planted::SkipStoreSync,
+        noticed_by: Method::StoreCuts,
+        only: Some(Engine::Sled),
+    },
+    Bug { name: "skip-log-sync", planted: Planted::SkipSync, noticed_by: Method::PowerCuts, only: None },
+    Bug { name: "drop-log-early", planted: Planted::DropLogEarly, noticed_by: Method::PowerCuts, only: None },
+    Bug { name: "accept-torn-tail", planted: Planted::TornTailAccepted, noticed_by: Method::Damage, only: None },
+    Bug { name: "skip-checksum", planted: Planted::SkipCrc, noticed_by: Method::Damage, only: None },
+    Bug {
+        name: "accept-torn-manifest",
+        planted: Planted::TornManifestAccepted,
+        noticed_by: Method::Damage,
+        only: None,
+    },
 ];
 
 /// Plants the bug of that name in all threads of this process.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Options of the command.
 #[derive(clap::Args)]
 pub struct ChildOptions {
-    /// `run` or `look`.
+    /// `run`, `look` or `fill`.
     task: String,
     #[arg(long)]
     data: PathBuf,
@@ -39,6 +39,7 @@ pub fn run(options: &ChildOptions) -> Result<(), String> {
             child::run(&options.data, settings, load)
         }
         "look" => child::look(&options.data, settings, options.keys),
-        other => Err(format!("a child can run or look, not {other}")),
+        "fill" => child::fill(&options.data, settings, options.keys),
+        other => Err(format!("a child can run, look or fill, not {other}")),
     }
 }

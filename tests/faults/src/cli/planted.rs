@@ -5,6 +5,7 @@ use rondo_faults::damage::campaign::Campaign;
 use rondo_faults::planted::{BUGS, Bug, Method};
 use rondo_faults::power::image;
 use rondo_faults::power::shard_rounds::ShardRounds;
+use rondo_faults::power::store_cuts::{StoreCut, StoreCuts};
 use rondo_storage::Engine;
 use std::path::PathBuf;
 
@@ -32,8 +33,8 @@ pub struct PlantedOptions {
 pub fn run(options: &PlantedOptions) -> Result<bool, String> {
     let mut is_all_noticed = true;
     for engine in options.engine.list() {
-        for bug in BUGS {
-            if bug.noticed_by == Method::PowerCuts
+        for bug in BUGS.iter().filter(|bug| bug.only.is_none_or(|only| only == engine)) {
+            if bug.noticed_by != Method::Damage
                 && let Some(why) = image::why_not(&options.directory)
             {
                 println!("SKIPPED {} on {engine}: {why}", bug.name);
@@ -54,7 +55,14 @@ impl PlantedOptions {
     fn notice(&self, bug: &Bug, engine: Engine) -> Result<Option<String>, String> {
         let (program, parent, seed) = (this_program()?, self.directory.clone(), self.seed);
         let planted = Some(bug.name.to_owned());
-        let violations = match bug.noticed_by {
+        let violations: Vec<String> = match bug.noticed_by {
+            Method::StoreCuts => {
+                let rounds = StoreCuts { program, parent, engine, planted };
+                let by_cut = rounds.violation(StoreCut::PowerCut)?;
+                // Noticed means noticed both ways.
+                let by_look = rounds.violation(StoreCut::LookAtTheDevice)?;
+                by_cut.zip(by_look).map(|(cut, look)| format!("{cut}; {look}")).into_iter().collect()
+            }
             Method::PowerCuts => {
                 ShardRounds { program, parent, engine, cuts: self.cuts, seed, planted }.run()?.violations
             }

@@ -8,9 +8,10 @@
 //! ```
 //! It has no record of its own: whoever reads the lines has it.
 
-use crate::content::Version;
+use crate::content::{Version, routed, token};
 use crate::random::Dice;
 use crate::shard::{DrivenShard, Found, Settings};
+use rondo_storage::{Lsn, SortedEntry, StoreConfig, open_store};
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Versions that one commit takes at most.
 const BATCH_VERSIONS_MAX: u64 = 12;
+/// The cache of a store that stands alone.
+pub(super) const STORE_CACHE_BYTES: u64 = 8 << 20;
 
 /// What a load writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,6 +73,27 @@ fn write(shard: &mut DrivenShard, batch: &[Version]) -> Result<(), String> {
     }
     shard.commit()?;
     batch.iter().try_for_each(|version| say(format_args!("acked {} {}", version.key, version.number)))
+}
+
+/// Fills a sorted store, without any log beside it, makes it durable, says `flushed`, and waits for its end.
+///
+/// # Errors
+/// The store's own.
+pub fn fill(path: &Path, settings: Settings, keys: u32) -> Result<(), String> {
+    let config = StoreConfig { engine: settings.engine, cache_bytes: STORE_CACHE_BYTES };
+    let mut store = open_store(path, 1, &config).map_err(|error| error.to_string())?;
+    for key in 0..keys {
+        let version = Version { key, number: 1 + u64::from(key) };
+        let (routed, object) = (routed(key), version.object(settings.sizes));
+        let entry = SortedEntry { token: token(key), routed: &routed, object: &object, lsn: Lsn(version.number) };
+        store.apply(&[entry]).map_err(|error| error.to_string())?;
+    }
+    store.flush_durable(Lsn(keys.into())).map_err(|error| error.to_string())?;
+    say(format_args!("flushed"))?;
+    let mut line = String::new();
+    // Whoever had it started ends it, or goes away.
+    let _ = std::io::stdin().lock().read_line(&mut line);
+    std::process::exit(0)
 }
 
 fn stop_when_input_ends() -> Arc<AtomicBool> {

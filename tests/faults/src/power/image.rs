@@ -76,6 +76,21 @@ impl Image {
         self.directory.path().join("mnt")
     }
 
+    /// What is on the device at this moment, as a disk of its own: what a power cut now would leave. Nothing is cut.
+    ///
+    /// # Errors
+    /// What the tools said.
+    pub fn as_on_the_device(&self) -> Result<Image, String> {
+        let parent = self.directory.path().parent().expect("the directory lies in another");
+        let directory = tempfile::Builder::new().prefix("rondo-faults-").tempdir_in(parent);
+        let directory = directory.map_err(|error| format!("no directory below {}: {error}", parent.display()))?;
+        let mut copy = Image { directory, is_mounted: false };
+        fs::copy(self.file(), copy.file()).map_err(|error| format!("cannot copy the image: {error}"))?;
+        fs::create_dir(copy.path()).map_err(|error| format!("cannot create the mount point: {error}"))?;
+        copy.mount()?;
+        Ok(copy)
+    }
+
     fn mount(&mut self) -> Result<(), String> {
         let (file, path) = (self.file(), self.path());
         run("mount", &["-o".as_ref(), "loop".as_ref(), file.as_os_str(), path.as_os_str()])?;

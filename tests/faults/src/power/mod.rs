@@ -7,4 +7,5 @@ pub mod node;
 pub mod node_rounds;
 pub mod record;
 pub mod shard_rounds;
+pub mod store_cuts;
 pub mod summary;
