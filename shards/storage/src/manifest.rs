@@ -1,6 +1,6 @@
 //! What is checkpointed: one page, kept twice, that says from where the log still matters, and how far it went at least.
 //!
-//! Replaced as a whole ([`crate::twin`]): who reads it sees the old one or the new one. Segments of the log are removed only
+//! Replaced as a whole (by `twin`): who reads it sees the old one or the new one. Segments of the log are removed only
 //! when both files have the new one.
 
 use crate::disk::{Disk, DiskFile};

@@ -68,7 +68,7 @@ pub struct NodeDirOptions {
     pub cluster_id: u128,
     /// The node's name, 1 to 255 bytes.
     pub node_name: String,
-    /// Shards of a directory that is new. What an old one has says its [`Identity`]; [`crate::relayout`] changes it.
+    /// Shards of a directory that is new. What an old one has says its [`Identity`]; [`crate::relayout()`] changes it.
     pub shards: u16,
     /// The engine that it keeps its objects in.
     pub engine: Engine,
