@@ -137,6 +137,8 @@ impl Bug {
                 profile.workload.writes = Permille(900);
                 profile.workload.operations = 500;
             }
+            // A bug of sled's store, which is not here: `rondo-faults` plants it under a real one.
+            Bug::Storage(StorageBug::SkipStoreSync) => {}
             Bug::Storage(StorageBug::RetryFailedSync) => {
                 profile.steps = StepWeights { failing_disk: 4, crash_all: 1, ..StepWeights::default() };
                 profile.disk.kept = Permille(0);
