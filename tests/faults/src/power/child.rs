@@ -113,6 +113,9 @@ fn stop_when_input_ends() -> Arc<AtomicBool> {
 /// The shard's own.
 pub fn look(path: &Path, settings: Settings, keys: u32) -> Result<(), String> {
     let mut shard = DrivenShard::open(path, settings)?;
+    if shard.report().has_lost() {
+        eprintln!("{:?}", shard.report());
+    }
     for key in 0..keys {
         match shard.get(key)? {
             Found::Version(version) => say(format_args!("found {key} {}", version.number))?,

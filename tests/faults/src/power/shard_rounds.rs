@@ -133,6 +133,9 @@ impl ShardRounds {
                 Err(what) => summary.violations.push(format!("{}: {what}", self.engine)),
             }
         }
+        if !summary.violations.is_empty() {
+            summary.violations.insert(0, format!("{}: its start said: {}", self.engine, log_of(image)));
+        }
         Ok(())
     }
 }
