@@ -61,7 +61,7 @@ pub fn run(options: &CiOptions) -> Result<(), String> {
         step("simulator: seeds", &seeds),
         step("simulator: planted bugs", "cargo run --release -q -p rondo-simulator -- planted"),
         step("faults: damage", "cargo run --release -q -p rondo-faults -- damage --faults 500 --engine both"),
-        step("faults: power cuts", "cargo run --release -q -p rondo-faults -- power-cuts --cuts 5 --engine lsm"),
+        step("faults: power cuts", "cargo run --release -q -p rondo-faults -- power-cuts --cuts 5 --engine both"),
         step("faults: planted bugs", "cargo run --release -q -p rondo-faults -- planted"),
     ];
     let mut count = Count::default();

@@ -19,6 +19,7 @@ mod sled_keys;
 mod sled_scan;
 mod sled_spares;
 mod sled_store;
+mod synchronous;
 mod verify;
 pub use error::{FailureKind, SortedStoreError};
 pub use lsm_store::{LsmConfig, LsmStore};

@@ -12,6 +12,7 @@ use super::envelope::{self, Chunks, Envelope};
 use super::sled_keys::{KeyFlush, SledKeys};
 use super::sled_scan;
 use super::sled_spares;
+use super::synchronous::make_synchronous;
 use super::{
     FailureKind, FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanPage, SortedEntry, SortedStore,
     SortedStoreError, StoreSizes, Stored, guard, stored_key,
@@ -32,6 +33,9 @@ use std::time::{Duration, Instant};
 const CHUNK_BYTES: usize = 4096;
 /// Under this key the tree `about` says how far the store goes.
 const UPTO: &str = "upto";
+/// What is said where the file system cannot do what sled needs.
+const NOT_SYNCHRONOUS: &str = "the file system does not take the attribute of synchronous files (chattr +S): a power cut may \
+                               cost this store objects, which is then reported; use ext4, XFS or Btrfs, or the engine lsm";
 /// How often sled writes back on its own; its garbage collection runs only then.
 const FLUSH_EVERY_MS: u64 = 200;
 /// How long opening waits for sled's lock.
@@ -96,10 +100,14 @@ impl SledStore {
         let path = &config.path;
         fs::create_dir_all(path).map_err(|error| failed_io(path, &error))?;
         remove_unfinished_snapshots(path).map_err(|error| failed_io(path, &error))?;
+        let is_synced = !is_planted(Planted::SkipStoreSync);
+        if is_synced && !make_synchronous(path).map_err(|error| failed_io(path, &error))? {
+            tracing::warn!(store = %path.display(), "{}", NOT_SYNCHRONOUS);
+        }
         let sled_config = sled::Config::new()
             .path(path)
             .cache_capacity(config.cache_bytes)
-            .flush_every_ms(Some(FLUSH_EVERY_MS))
+            .flush_every_ms(is_synced.then_some(FLUSH_EVERY_MS))
             .use_compression(false);
         let db = open_patiently(&sled_config).map_err(|error| failed(path, &error))?;
         let tree = |name: &str| db.open_tree(name).map_err(|error| failed(path, &error));
