@@ -4,8 +4,12 @@
 //! is already moved is carried after it. When the old house is empty and the last car has arrived, the name-plate is changed.
 //!
 //! ```text
-//! open the next generation ──► copy in ring order, carry after what checkpoints touched ──► flush ──► Replace
+//! open the next generation ──► copy in ring order ──► flush ──► carry after ──► flush, checkpoints waiting ──► Replace
 //! ```
+//! What a checkpoint writes where the copy has already been goes into both stores at once; only what it writes while the new
+//! one is being flushed is carried after. So each piece brings the end nearer, however much is written meanwhile, and the
+//! last flush, for which checkpoints wait, is a short one.
+//!
 //! Until the manifest names the new generation, at the end of the next checkpoint, the old one counts: it has everything up to
 //! that checkpoint. A crash leaves one of them over, which the next start removes. Whether a rewrite is due is
 //! [`RewriteRule`]'s question; removing what does not count any more is [`crate::generations`]' work.
@@ -72,10 +76,16 @@ pub struct RewriteJob {
     state: State,
     /// Stored key from which on nothing was copied yet; `None`: everything was.
     cursor: Option<Vec<u8>>,
-    /// Stored keys before the cursor that checkpoints have written since. At most what the memtables hold.
+    /// Stored keys before the cursor that checkpoints wrote while the new store was being flushed. At most what the memtables
+    /// hold, for each flush.
     touched: BTreeSet<Vec<u8>>,
     objects: u64,
+    /// Copied since the last flush.
     bytes_unflushed: u64,
+    /// The last flush will be short: one has followed the end of the copy.
+    is_nearly_durable: bool,
+    /// Why the new store did not take what a checkpoint wrote.
+    failure: Option<String>,
 }
 
 enum State {
@@ -112,10 +122,15 @@ impl RewriteJob {
             touched: BTreeSet::new(),
             objects: 0,
             bytes_unflushed: 0,
+            is_nearly_durable: false,
+            failure: None,
         }
     }
 
     fn go_on(&mut self, old: &mut dyn SortedStore) -> Result<JobStep, String> {
+        if let Some(why) = self.failure.take() {
+            return Err(why);
+        }
         match core::mem::replace(&mut self.state, State::Over) {
             State::Begin => self.begin(old),
             State::Opening(opened) => self.opening(opened),
@@ -165,6 +180,9 @@ impl RewriteJob {
             self.carry_after(old, &mut *new, &key)?;
         } else if let Some(from) = self.cursor.take() {
             self.copy_page(old, &mut *new, &from)?;
+        } else if !self.is_nearly_durable {
+            self.is_nearly_durable = true;
+            return self.flush(new, None);
         } else {
             let upto = old.durable_upto().map_err(|error| error.to_string())?;
             return self.flush(new, Some(upto));
@@ -180,33 +198,22 @@ impl RewriteJob {
             return Err("the store has objects that cannot be read".to_owned());
         }
         for entry in &page.entries {
-            self.put(new, entry.token, &entry.routed, &entry.object, entry.lsn)?;
+            self.bytes_unflushed += (entry.routed.len() + entry.object.len()) as u64;
+            put(new, entry.token, &entry.routed, &entry.object, entry.lsn)?;
         }
         self.objects += page.entries.len() as u64;
         self.cursor = page.next;
         Ok(())
     }
 
-    fn carry_after(&mut self, old: &dyn SortedStore, new: &mut dyn SortedStore, key: &[u8]) -> Result<(), String> {
+    fn carry_after(&self, old: &dyn SortedStore, new: &mut dyn SortedStore, key: &[u8]) -> Result<(), String> {
         let (token, routed) = split_stored_key(key).expect("stored keys begin with a token");
         let stored = old.get(token, routed).map_err(|error| error.to_string())?;
         let stored = stored.ok_or("a key that a checkpoint wrote is gone")?;
-        self.put(new, token, routed, &stored.object, stored.lsn)
+        put(new, token, routed, &stored.object, stored.lsn)
     }
 
-    fn put(
-        &mut self,
-        new: &mut dyn SortedStore,
-        token: u128,
-        routed: &[u8],
-        object: &bytes::Bytes,
-        lsn: Lsn,
-    ) -> Result<(), String> {
-        self.bytes_unflushed += (routed.len() + object.len()) as u64;
-        new.apply(&[SortedEntry { token, routed, object, lsn }]).map_err(|error| error.to_string())
-    }
-
-    /// With `upto` it is the last one, if no checkpoint comes between.
+    /// With `upto` it is the last one: no checkpoint may come between.
     fn flush(&mut self, mut new: Box<dyn SortedStore>, upto: Option<Lsn>) -> Result<JobStep, String> {
         let task = new.flush_task(upto.unwrap_or(Lsn(0)));
         let (answer, flushed) = flume::bounded(1);
@@ -216,7 +223,7 @@ impl RewriteJob {
         unpinned::spawn("rewrite-flush", flush).map_err(|error| error.to_string())?;
         self.bytes_unflushed = 0;
         self.state = State::Flushing { new, flushed, upto };
-        Ok(JobStep::Later)
+        Ok(wait_for_flush(upto))
     }
 
     fn flushing(
@@ -230,7 +237,7 @@ impl RewriteJob {
             Ok(outcome) => outcome.map_err(|error| error.to_string())?,
             Err(flume::TryRecvError::Empty) => {
                 self.state = State::Flushing { new, flushed, upto };
-                return Ok(JobStep::Later);
+                return Ok(wait_for_flush(upto));
             }
             Err(flume::TryRecvError::Disconnected) => return Err("flushing the new store panicked".to_owned()),
         }
@@ -243,6 +250,15 @@ impl RewriteJob {
         self.state = State::Copying(new);
         Ok(JobStep::More)
     }
+}
+
+/// The last flush is waited for without a checkpoint.
+fn wait_for_flush(upto: Option<Lsn>) -> JobStep {
+    if upto.is_some() { JobStep::Hold } else { JobStep::Later }
+}
+
+fn put(new: &mut dyn SortedStore, token: u128, routed: &[u8], object: &bytes::Bytes, lsn: Lsn) -> Result<(), String> {
+    new.apply(&[SortedEntry { token, routed, object, lsn }]).map_err(|error| error.to_string())
 }
 
 impl StoreJob for RewriteJob {
@@ -262,9 +278,20 @@ impl StoreJob for RewriteJob {
     }
 
     fn applied(&mut self, entries: &[SortedEntry<'_>]) {
-        let keys = entries.iter().map(|entry| stored_key(entry.token, entry.routed));
-        // What lies at the cursor or behind it is still to be copied.
-        let is_copied = |key: &Vec<u8>| self.cursor.as_ref().is_none_or(|cursor| key < cursor);
-        self.touched.extend(keys.filter(is_copied));
+        for entry in entries {
+            let key = stored_key(entry.token, entry.routed);
+            // What lies at the cursor or behind it is still to be copied.
+            if self.cursor.as_ref().is_some_and(|cursor| *cursor <= key) {
+                continue;
+            }
+            if let State::Copying(new) = &mut self.state {
+                let put = put(&mut **new, entry.token, entry.routed, entry.object, entry.lsn);
+                // If it waits to be carried after, that has been done hereby.
+                self.touched.remove(&key);
+                self.failure = self.failure.take().or(put.err());
+            } else {
+                self.touched.insert(key);
+            }
+        }
     }
 }

@@ -21,6 +21,8 @@ pub enum JobStep {
     More,
     /// Another one, after [`crate::limits::JOB_LATER`]: whoever takes what the job makes has no room now.
     Later,
+    /// The same, and no checkpoint begins before it: for a last piece that must find the store as it was, and is short.
+    Hold,
     /// Nothing: the job is done (or has given up, and said so).
     Done,
     /// The job is done, and what it built takes the store's place. Only between checkpoints; everything that the old store

@@ -102,7 +102,7 @@ fn copy(
     loop {
         match job.step(store, JobMoment { is_between_checkpoints }) {
             JobStep::Done => break,
-            JobStep::More | JobStep::Later => is_between_checkpoints = meanwhile(store, &mut job),
+            JobStep::More | JobStep::Later | JobStep::Hold => is_between_checkpoints = meanwhile(store, &mut job),
             JobStep::Replace { .. } => panic!("a backup replaces nothing"),
         }
     }

@@ -85,13 +85,15 @@ fn a_grown_store_is_rewritten_while_checkpoints_go_on_and_gives_its_space_back()
     let mut steps = 0_u64;
     let (mut new, generation) = loop {
         steps += 1;
+        let mut is_holding = false;
         match job.step(&mut *old, NOW) {
             JobStep::More => {}
             JobStep::Later => std::thread::yield_now(),
+            JobStep::Hold => is_holding = true,
             JobStep::Done => panic!("given up: {:?}", ended.try_recv()),
             JobStep::Replace { store, generation } => break (store, generation),
         }
-        if steps.is_multiple_of(100) && steps <= 1_000 {
+        if !is_holding && steps.is_multiple_of(100) && steps <= 1_000 {
             checkpoint(rounds + steps / 100, 40, &mut *old, Some(&mut job));
         }
     };
@@ -116,6 +118,42 @@ fn a_grown_store_is_rewritten_while_checkpoints_go_on_and_gives_its_space_back()
     check(&*new, &expected);
     let census = KeyCensus::read(&dir.path().join(store_dir(Engine::Sled, 2)), Lsn(u64::MAX)).expect("read");
     assert_eq!(census.map(|census| (census.tokens().len(), census.is_exact())), Some((expected.len(), true)));
+}
+
+#[test]
+fn a_rewrite_ends_though_a_checkpoint_writes_everything_anew_after_each_step() {
+    const KEYS: u64 = 300;
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut old = open_store(dir.path(), 1, &CONFIG).expect("opened");
+    let (end, ended) = flume::bounded(1);
+    let mut job = RewriteJob::new(dir.path().to_owned(), 1, CONFIG, end);
+    let mut round = 0;
+    let mut checkpoint = |store: &mut dyn SortedStore, job: Option<&mut RewriteJob>| {
+        let entries = entries_of(round, KEYS, 1);
+        apply(store, &entries, job);
+        round += 1;
+        store.flush_durable(Lsn(round * KEYS)).expect("flushed");
+        entries
+    };
+    checkpoint(&mut *old, None);
+    // One step between two checkpoints, as under a load that never lets up; and the waits for other threads have a bound.
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let mut pieces = 0;
+    let mut new = loop {
+        assert!(std::time::Instant::now() < until, "no end after {pieces} pieces");
+        match job.step(&mut *old, NOW) {
+            JobStep::Replace { store, .. } => break store,
+            JobStep::Done => panic!("given up: {:?}", ended.try_recv()),
+            JobStep::Hold => continue,
+            JobStep::More => pieces += 1,
+            JobStep::Later => {}
+        }
+        checkpoint(&mut *old, Some(&mut job));
+    };
+    // A page has 32 objects; after the copy each that a checkpoint wrote during its flush is carried, at most.
+    assert!(pieces < 20 + KEYS, "{pieces}");
+    let expected = checkpoint(&mut *new, None);
+    check(&*new, &expected);
 }
 
 #[test]
@@ -186,7 +224,7 @@ fn child() {
             match job.step(&mut *store, NOW) {
                 JobStep::More => {}
                 // Another thread opens or flushes: a moment that can be died in, too.
-                JobStep::Later => std::thread::park_timeout(std::time::Duration::from_millis(1)),
+                JobStep::Later | JobStep::Hold => std::thread::park_timeout(std::time::Duration::from_millis(1)),
                 JobStep::Done => panic!("given up"),
                 JobStep::Replace { store: new, generation: next } => {
                     store = new;

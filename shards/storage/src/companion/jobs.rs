@@ -14,6 +14,8 @@ pub(super) struct Jobs {
     waiting: VecDeque<Box<dyn StoreJob>>,
     /// When the next step may be done, so that the jobs keep to their share.
     next_at: Option<Instant>,
+    /// The first of them is at a piece that no checkpoint may come between.
+    is_holding: bool,
 }
 
 impl Jobs {
@@ -31,6 +33,12 @@ impl Jobs {
     /// The store that they worked on is gone: they are cancelled.
     pub(super) fn cancel(&mut self) {
         self.waiting.clear();
+        self.is_holding = false;
+    }
+
+    /// Must checkpoints wait?
+    pub(super) fn is_holding(&self) -> bool {
+        self.is_holding
     }
 
     /// A checkpoint has just put these entries into the store.
@@ -46,11 +54,17 @@ impl Jobs {
         // Steps are done between checkpoints only.
         let moment = JobMoment { is_between_checkpoints: true };
         let (mut rest_times, mut rest_min) = (job.rest_times(), Duration::ZERO);
+        self.is_holding = false;
         match catch_unwind(AssertUnwindSafe(|| job.step(&mut **store, moment))) {
             Ok(JobStep::More) => self.waiting.push_back(job),
             Ok(JobStep::Later) => {
                 (rest_times, rest_min) = (0, JOB_LATER);
                 self.waiting.push_back(job);
+            }
+            Ok(JobStep::Hold) => {
+                (rest_times, rest_min) = (0, JOB_LATER);
+                self.is_holding = true;
+                self.waiting.push_front(job);
             }
             Ok(JobStep::Done) => tracing::debug!(job = job.name(), "a background job has ended"),
             Ok(JobStep::Replace { store: built, generation: next }) => {

@@ -325,3 +325,38 @@ fn a_store_that_fails_takes_its_jobs_along() {
     assert!(ended.recv().is_err());
     play.stop();
 }
+
+/// Holds on until it is told to end, and tells what it finds under a key.
+#[derive(Debug)]
+struct HoldingJob {
+    found: flume::Sender<bool>,
+    end: flume::Receiver<()>,
+}
+
+impl StoreJob for HoldingJob {
+    fn name(&self) -> &'static str {
+        "holding"
+    }
+    fn step(&mut self, store: &mut dyn SortedStore, _: crate::store_job::JobMoment) -> crate::store_job::JobStep {
+        let _ = self.found.send(store.get(7, b"k").expect("readable").is_some());
+        if self.end.try_recv().is_ok() { crate::store_job::JobStep::Done } else { crate::store_job::JobStep::Hold }
+    }
+}
+
+#[test]
+fn a_checkpoint_waits_for_a_job_that_holds_on_and_reads_do_not() {
+    let play = play(false, Vec::new());
+    let ((found, finds), (end, ends)) = (flume::unbounded(), flume::bounded(1));
+    let next_step = || finds.recv_timeout(std::time::Duration::from_secs(60)).expect("another step");
+    play.ask(CompanionRequest::Run(Box::new(HoldingJob { found, end: ends })));
+    assert!(!next_step());
+    play.ask(CompanionRequest::Checkpoint(frozen(500)));
+    // Answered after the request before it was taken.
+    assert_eq!(play.read(7), ColdFound::Absent);
+    finds.drain().for_each(drop);
+    assert!(!next_step() && !next_step(), "the checkpoint came between");
+    end.send(()).expect("it listens");
+    play.applied(1);
+    assert!(matches!(play.read(7), ColdFound::Object(_)));
+    play.stop();
+}

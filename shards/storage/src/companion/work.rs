@@ -36,6 +36,8 @@ struct Down {
 
 /// The checkpoint under way.
 enum Checkpoint {
+    /// A job is at a piece that it must not come between.
+    Waiting(Arc<FrozenTable>),
     /// Its pieces are being applied.
     Applying(CheckpointJob),
     /// The hands make it durable.
@@ -48,7 +50,7 @@ impl Checkpoint {
     fn into_table(self) -> Arc<FrozenTable> {
         match self {
             Checkpoint::Applying(job) => job.into_table(),
-            Checkpoint::Flushing(table) | Checkpoint::Resting(table) => table,
+            Checkpoint::Waiting(table) | Checkpoint::Flushing(table) | Checkpoint::Resting(table) => table,
         }
     }
 }
@@ -145,7 +147,8 @@ impl Work {
         }
         match (&self.held, &self.checkpoint) {
             (Held::Up(_), Some(Checkpoint::Applying(_))) => Some(Duration::ZERO),
-            (Held::Up(_), None) => self.jobs.wait(),
+            (Held::Up(_), Some(Checkpoint::Waiting(_))) if !self.jobs.is_holding() => Some(Duration::ZERO),
+            (Held::Up(_), None | Some(Checkpoint::Waiting(_))) => self.jobs.wait(),
             (Held::Up(_), Some(Checkpoint::Flushing(_) | Checkpoint::Resting(_))) => None,
             (Held::Down(_), _) if self.is_flushing => None,
             (Held::Down(down), _) => down.look_at.map(|at| at.saturating_duration_since(Instant::now())),
@@ -168,6 +171,7 @@ impl Work {
             CompanionRequest::Checkpoint(table) => {
                 assert!(self.checkpoint.is_none(), "one checkpoint at a time");
                 self.checkpoint = Some(match &self.held {
+                    Held::Up(_) if self.jobs.is_holding() => Checkpoint::Waiting(table),
                     Held::Up(_) => Checkpoint::Applying(CheckpointJob::new(table)),
                     Held::Down(_) => Checkpoint::Resting(table),
                 });
@@ -225,6 +229,13 @@ impl Work {
                         Ok(false) | Err(_) => Checkpoint::Applying(job),
                     });
                     return applied.err().and_then(|error| self.fail(&error));
+                }
+                Some(Checkpoint::Waiting(table)) if !self.jobs.is_holding() => {
+                    self.checkpoint = Some(Checkpoint::Applying(CheckpointJob::new(table)));
+                }
+                Some(Checkpoint::Waiting(table)) => {
+                    self.jobs.step(store, &mut self.generation);
+                    self.checkpoint = Some(Checkpoint::Waiting(table));
                 }
                 Some(other) => self.checkpoint = Some(other),
                 None => self.jobs.step(store, &mut self.generation),
