@@ -1,7 +1,7 @@
 //! A sorted store keeps what it has said is durable, and a store that only says so is caught, both ways.
 
 use rondo_faults::power::image;
-use rondo_faults::power::store_cuts::{StoreCut, StoreCuts};
+use rondo_faults::power::store_cuts::{KEYS, KEYS_TO_BE_CAUGHT, StoreCut, StoreCuts};
 use rondo_storage::Engine;
 use std::io::Write;
 
@@ -14,7 +14,8 @@ fn violations(engine: Engine, planted: Option<&str>) -> Option<[Option<String>; 
         return None;
     }
     let program = env!("CARGO_BIN_EXE_rondo-faults").into();
-    let cuts = StoreCuts { program, parent, engine, planted: planted.map(str::to_owned) };
+    let keys = if planted.is_some() { KEYS_TO_BE_CAUGHT } else { KEYS };
+    let cuts = StoreCuts { program, parent, engine, keys, planted: planted.map(str::to_owned) };
     let ways = [StoreCut::PowerCut, StoreCut::LookAtTheDevice];
     Some(ways.map(|way| cuts.violation(way).expect("the experiment can be made")))
 }

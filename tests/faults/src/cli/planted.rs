@@ -5,7 +5,7 @@ use rondo_faults::damage::campaign::Campaign;
 use rondo_faults::planted::{BUGS, Bug, Method};
 use rondo_faults::power::image;
 use rondo_faults::power::shard_rounds::ShardRounds;
-use rondo_faults::power::store_cuts::{StoreCut, StoreCuts};
+use rondo_faults::power::store_cuts::{KEYS_TO_BE_CAUGHT, StoreCut, StoreCuts};
 use rondo_storage::Engine;
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ impl PlantedOptions {
         let planted = Some(bug.name.to_owned());
         let violations: Vec<String> = match bug.noticed_by {
             Method::StoreCuts => {
-                let rounds = StoreCuts { program, parent, engine, planted };
+                let rounds = StoreCuts { program, parent, engine, keys: KEYS_TO_BE_CAUGHT, planted };
                 let by_cut = rounds.violation(StoreCut::PowerCut)?;
                 // Noticed means noticed both ways.
                 let by_look = rounds.violation(StoreCut::LookAtTheDevice)?;

@@ -8,14 +8,19 @@ use super::child::STORE_CACHE_BYTES;
 use super::image::{Cutter, Image};
 use crate::content::{Sizes, Version, routed, token};
 use rondo_storage::{Engine, Lsn, SortedStore, StoreConfig, open_store};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Size of the disk.
 const IMAGE_MIB: u64 = 64;
-/// Keys of the store.
-const KEYS: u32 = 300;
+/// Keys of a store that must keep everything: several of sled's segments, and large values.
+pub const KEYS: u32 = 300;
+/// Keys of a store that is to be caught: so few that its file grows once, at the flush. What sled writes over blocks that
+/// the file had before is on a device without a cache of its own whether somebody synced it or not.
+pub const KEYS_TO_BE_CAUGHT: u32 = 60;
 
 /// How it is found out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +40,8 @@ pub struct StoreCuts {
     pub parent: PathBuf,
     /// The engine.
     pub engine: Engine,
+    /// Keys that the child puts into the store.
+    pub keys: u32,
     /// Name of a bug to plant in the child.
     pub planted: Option<String>,
 }
@@ -49,7 +56,9 @@ impl StoreCuts {
         let shard = image.path().join("shard");
         std::fs::create_dir(&shard).map_err(|error| format!("cannot create {}: {error}", shard.display()))?;
         // The directory was there before the store was: its own syncs do not make it so.
-        rustix::fs::sync();
+        let root = File::open(image.path()).map_err(|error| format!("cannot open {}: {error}", shard.display()))?;
+        rustix::fs::syncfs(&root).map_err(|error| format!("cannot sync {}: {error}", shard.display()))?;
+        drop(root);
         let cutter = Cutter::arm(&[&image])?;
         let mut child = self.spawn(&shard)?;
         wait_for_flush(&mut child)?;
@@ -61,6 +70,7 @@ impl StoreCuts {
                 Ok(self.missing(&shard).map(|what| format!("after a power cut {what}")))
             }
             StoreCut::LookAtTheDevice => {
+                stop(&child)?;
                 let copy = image.as_on_the_device()?;
                 end(child);
                 drop(cutter);
@@ -72,7 +82,7 @@ impl StoreCuts {
 
     fn spawn(&self, shard: &Path) -> Result<Child, String> {
         let mut command = Command::new(&self.program);
-        command.args(["child", "fill", "--engine", self.engine.name(), "--keys", &KEYS.to_string(), "--data"]);
+        command.args(["child", "fill", "--engine", self.engine.name(), "--keys", &self.keys.to_string(), "--data"]);
         command.arg(shard).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         if let Some(bug) = &self.planted {
             command.args(["--plant", bug]);
@@ -88,9 +98,9 @@ impl StoreCuts {
             Err(error) => return Some(format!("the store cannot be opened: {error}")),
         };
         let upto = store.durable_upto().unwrap_or(Lsn(0));
-        let lost = (0..KEYS).filter(|&key| !has(&*store, key)).count();
-        (lost > 0 || upto < Lsn(KEYS.into()))
-            .then(|| format!("{lost} of {KEYS} keys are gone, and the note says {upto}"))
+        let lost = (0..self.keys).filter(|&key| !has(&*store, key)).count();
+        (lost > 0 || upto < Lsn(self.keys.into()))
+            .then(|| format!("{lost} of {} keys are gone, and the note says {upto}", self.keys))
     }
 }
 
@@ -110,6 +120,16 @@ fn wait_for_flush(child: &mut Child) -> Result<(), String> {
     let _ = child.kill();
     let _ = child.wait();
     Err(format!("the child did not fill its store: it said {line:?}"))
+}
+
+/// Makes all its threads stand still: a copy of the device takes a while, and what is copied must be of one moment.
+fn stop(child: &Child) -> Result<(), String> {
+    let pid = Pid::from_child(child);
+    let stopped = kill_process(pid, Signal::STOP).and_then(|()| waitpid(Some(pid), WaitOptions::UNTRACED));
+    match stopped {
+        Ok(Some((_, status))) if status.stopped() => Ok(()),
+        other => Err(format!("the child cannot be stopped: {other:?}")),
+    }
 }
 
 fn end(mut child: Child) {
