@@ -21,6 +21,7 @@ pub mod disk;
 pub mod disk_health;
 pub mod error;
 pub mod filter;
+pub mod foreign;
 pub mod generations;
 pub mod key_journal;
 pub mod limits;

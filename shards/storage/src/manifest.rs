@@ -123,7 +123,7 @@ impl Manifest {
         Ok(())
     }
 
-    fn encode(&self) -> [u8; MANIFEST_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; MANIFEST_BYTES] {
         assert!(self.engine.len() <= ENGINE_BYTES_MAX, "an engine called {}", self.engine);
         let mut bytes = [0; MANIFEST_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);
@@ -146,7 +146,7 @@ impl Manifest {
     }
 }
 
-fn decode(page: &[u8]) -> Result<(u64, Manifest), CopyFault> {
+pub(crate) fn decode(page: &[u8]) -> Result<(u64, Manifest), CopyFault> {
     let Some(bytes) = page.get(..MANIFEST_BYTES) else {
         return Err(CopyFault::Bad(format!("{} bytes, expected at least {MANIFEST_BYTES}", page.len())));
     };
@@ -165,10 +165,14 @@ fn decode(page: &[u8]) -> Result<(u64, Manifest), CopyFault> {
     if found != expected && is_checked {
         return Err(CopyFault::Bad(format!("checksum {found:08x}, expected {expected:08x}")));
     }
-    let engine = bytes[40..40 + ENGINE_BYTES_MAX].get(..u32_at(12) as usize).unwrap_or_default();
+    let engine = bytes[40..40 + ENGINE_BYTES_MAX].get(..u32_at(12) as usize);
+    let engine = match engine.and_then(|name| core::str::from_utf8(name).ok()) {
+        None if is_checked => return Err(CopyFault::Bad(format!("an engine's name of {} bytes", u32_at(12)))),
+        name => name.unwrap_or_default(),
+    };
     let manifest = Manifest {
         shard: u16_at(10),
-        engine: String::from_utf8_lossy(engine).into_owned(),
+        engine: engine.to_owned(),
         upto: Lsn(u64_at(16)),
         hlc_bound: u64_at(24),
         first_segment: Lsn(u64_at(32)),

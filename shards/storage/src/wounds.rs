@@ -239,7 +239,7 @@ impl Wounds {
         Ok(wounds)
     }
 
-    fn encode(&self, sequence: u64) -> Vec<u8> {
+    pub(crate) fn encode(&self, sequence: u64) -> Vec<u8> {
         let mut bytes = vec![0; HEADER_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
@@ -265,7 +265,7 @@ impl Wounds {
     }
 }
 
-fn decode(file: &[u8]) -> Result<(u64, (Wounds, u64)), CopyFault> {
+pub(crate) fn decode(file: &[u8]) -> Result<(u64, (Wounds, u64)), CopyFault> {
     let bad = |what: String| CopyFault::Bad(what);
     let Some(header) = file.get(..HEADER_BYTES).filter(|header| header[0..8] == MAGIC) else {
         return Err(bad("it does not begin with RONDOWND".to_owned()));
@@ -285,8 +285,12 @@ fn decode(file: &[u8]) -> Result<(u64, (Wounds, u64)), CopyFault> {
     if found != expected {
         return Err(bad(format!("checksum {found:08x}, expected {expected:08x}")));
     }
+    let count = u32_at(header, 24) as usize;
+    if WOUNDS_MAX < count {
+        return Err(bad(format!("{count} wounds, at most {WOUNDS_MAX} are told apart")));
+    }
     let (mut wounds, mut rest) = (Wounds::default(), body);
-    for _ in 0..u32_at(header, 24) {
+    for _ in 0..count {
         let Some((head, after)) = rest.split_at_checked(WOUND_BYTES) else {
             return Err(bad("a wound goes past the end".to_owned()));
         };
@@ -295,9 +299,13 @@ fn decode(file: &[u8]) -> Result<(u64, (Wounds, u64)), CopyFault> {
             return Err(bad("a wound of an unknown cause, or one that goes past the end".to_owned()));
         };
         rest = after;
+        let (from, to) = (u128_at(head, 0), u128_at(head, 16));
+        if to < from || WOUND_TEXT_BYTES_MAX < what.len() {
+            return Err(bad("a wound that ends before it begins, or says too much".to_owned()));
+        }
         wounds.add(Wound {
-            from: u128_at(head, 0),
-            to: u128_at(head, 16),
+            from,
+            to,
             upto: Lsn(u64_at(head, 32)),
             keys: Some(u64_at(head, 40)).filter(|keys| *keys != KEYS_UNKNOWN),
             found_at_unix: u64_at(head, 48),

@@ -11,12 +11,12 @@ use bytes::{Buf, Bytes};
 
 const MAGIC: [u8; 8] = *b"RONDOBKD";
 /// The version of data files and everything in them.
-pub(super) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 1;
 /// Bytes of a file's header.
-pub(super) const HEADER_BYTES: usize = 32;
+pub(crate) const HEADER_BYTES: usize = 32;
 const BLOCK_MAGIC: [u8; 4] = *b"RBLK";
 /// Bytes of a block's header.
-pub(super) const BLOCK_HEADER_BYTES: usize = 32;
+pub(crate) const BLOCK_HEADER_BYTES: usize = 32;
 /// Bytes of a record's header.
 const RECORD_HEADER_BYTES: usize = 32;
 /// Largest payload of a block: it is closed when it is full, and one largest record may carry it beyond.
@@ -24,33 +24,33 @@ const PAYLOAD_BYTES_MAX: usize = BACKUP_BLOCK_BYTES + RECORD_HEADER_BYTES + ROUT
 
 /// What a data file says about itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct FileHeader {
-    pub(super) shard: u16,
-    pub(super) vnode_bits: u8,
-    pub(super) seal: u64,
+pub(crate) struct FileHeader {
+    pub(crate) shard: u16,
+    pub(crate) vnode_bits: u8,
+    pub(crate) seal: u64,
 }
 
 /// Where a block belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct BlockPlace {
+pub(crate) struct BlockPlace {
     /// Which block of the file, from 0.
-    pub(super) index: u64,
-    pub(super) vnode: u16,
-    pub(super) run: u16,
+    pub(crate) index: u64,
+    pub(crate) vnode: u16,
+    pub(crate) run: u16,
 }
 
 /// What a block says about itself, checked against its bounds only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct BlockHeader {
+pub(crate) struct BlockHeader {
     crc: u32,
-    pub(super) payload_bytes: usize,
-    pub(super) records: u32,
-    pub(super) place: BlockPlace,
+    pub(crate) payload_bytes: usize,
+    pub(crate) records: u32,
+    pub(crate) place: BlockPlace,
 }
 
 /// Records on their way into a block.
 #[derive(Debug, Default)]
-pub(super) struct BlockBuilder {
+pub(crate) struct BlockBuilder {
     records: u32,
     payload: Vec<u8>,
 }
@@ -68,7 +68,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 impl FileHeader {
-    pub(super) fn encode(&self) -> [u8; HEADER_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);
         bytes[8..10].copy_from_slice(&VERSION.to_le_bytes());
@@ -81,7 +81,7 @@ impl FileHeader {
     }
 
     /// Reads a header; the error says what is wrong with it.
-    pub(super) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<FileHeader, String> {
+    pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Result<FileHeader, String> {
         if bytes[0..8] != MAGIC {
             return Err("it does not begin with RONDOBKD".to_owned());
         }
@@ -105,7 +105,7 @@ fn block_crc(seal: u64, after_crc: &[u8]) -> u32 {
 
 impl BlockBuilder {
     /// Adds a record; the caller keeps them in stored order.
-    pub(super) fn push(&mut self, token: u128, routed: &[u8], lsn: Lsn, object: &[u8]) {
+    pub(crate) fn push(&mut self, token: u128, routed: &[u8], lsn: Lsn, object: &[u8]) {
         self.payload.extend_from_slice(&(routed.len() as u16).to_le_bytes());
         self.payload.extend_from_slice(&[0; 2]);
         self.payload.extend_from_slice(&(object.len() as u32).to_le_bytes());
@@ -116,22 +116,22 @@ impl BlockBuilder {
         self.records += 1;
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.payload.len() >= BACKUP_BLOCK_BYTES
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.records == 0
     }
 
     /// The number of records and their bytes.
-    pub(super) fn into_parts(self) -> (u32, Vec<u8>) {
+    pub(crate) fn into_parts(self) -> (u32, Vec<u8>) {
         (self.records, self.payload)
     }
 }
 
 /// The header of a block around `payload`.
-pub(super) fn seal_block(seal: u64, place: BlockPlace, records: u32, payload: &[u8]) -> [u8; BLOCK_HEADER_BYTES] {
+pub(crate) fn seal_block(seal: u64, place: BlockPlace, records: u32, payload: &[u8]) -> [u8; BLOCK_HEADER_BYTES] {
     let mut header = [0; BLOCK_HEADER_BYTES];
     header[0..4].copy_from_slice(&BLOCK_MAGIC);
     header[8..12].copy_from_slice(&(payload.len() as u32).to_le_bytes());
@@ -146,7 +146,7 @@ pub(super) fn seal_block(seal: u64, place: BlockPlace, records: u32, payload: &[
 
 impl BlockHeader {
     /// Reads a header; the error says what is wrong with it.
-    pub(super) fn decode(bytes: &[u8; BLOCK_HEADER_BYTES]) -> Result<BlockHeader, String> {
+    pub(crate) fn decode(bytes: &[u8; BLOCK_HEADER_BYTES]) -> Result<BlockHeader, String> {
         if bytes[0..4] != BLOCK_MAGIC {
             return Err(format!("no block begins with {:02x?}", &bytes[0..4]));
         }
@@ -159,7 +159,7 @@ impl BlockHeader {
     }
 
     /// Does the checksum agree?
-    pub(super) fn check(&self, seal: u64, header: &[u8; BLOCK_HEADER_BYTES], payload: &[u8]) -> Result<(), String> {
+    pub(crate) fn check(&self, seal: u64, header: &[u8; BLOCK_HEADER_BYTES], payload: &[u8]) -> Result<(), String> {
         let (found, expected) = (crc32c::crc32c_append(block_crc(seal, &header[8..]), payload), self.crc);
         if found != expected {
             return Err(format!("block checksum {found:08x}, expected {expected:08x}"));
@@ -169,7 +169,7 @@ impl BlockHeader {
 }
 
 /// Takes the first record off a payload that has checked out, without a copy.
-pub(super) fn take_record(payload: &mut Bytes) -> Result<ScanEntry, String> {
+pub(crate) fn take_record(payload: &mut Bytes) -> Result<ScanEntry, String> {
     if payload.len() < RECORD_HEADER_BYTES {
         return Err(format!("{} bytes are too few for a record", payload.len()));
     }

@@ -190,7 +190,7 @@ impl BackupManifest {
         file.sync_all().map_err(BackupError::io("sync", path))
     }
 
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let json = serde_json::to_string_pretty(self).expect("plain data always serializes");
         let body = format!("{MAGIC} {VERSION}\n{json}\n");
         let crc = crc32c::crc32c(body.as_bytes());
@@ -205,7 +205,7 @@ impl BackupManifest {
         BackupManifest::decode(&bytes, path)
     }
 
-    pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<BackupManifest, BackupError> {
+    pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<BackupManifest, BackupError> {
         let damaged = |what: String| BackupError::damaged(path, None, what);
         if bytes.len() as u64 > BACKUP_MANIFEST_BYTES_MAX {
             return Err(damaged(format!("longer than {BACKUP_MANIFEST_BYTES_MAX} bytes")));
@@ -235,6 +235,13 @@ impl BackupManifest {
     fn check(&self) -> Result<(), String> {
         if self.cluster_id().is_none() || !(1..=16).contains(&self.vnode_bits) {
             return Err("its cluster or vnode bits make no sense".to_owned());
+        }
+        if !self.files.is_sorted_by(|before, after| before.shard < after.shard) {
+            return Err("its files are not those of one shard after the other".to_owned());
+        }
+        let sum = |of: fn(&DataFile) -> u64| self.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(of(file)));
+        if sum(|file| file.records).is_none() || sum(|file| file.bytes).is_none() {
+            return Err("its records or bytes are more than there can be".to_owned());
         }
         for file in &self.files {
             if file.name != data_file_name(file.shard) {

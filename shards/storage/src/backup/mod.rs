@@ -9,7 +9,7 @@
 mod chain;
 mod error;
 mod fill;
-mod format;
+pub(crate) mod format;
 mod job;
 mod manifest;
 mod reader;

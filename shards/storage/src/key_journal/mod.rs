@@ -11,7 +11,7 @@
 //! again from the log, and is listed then. So a list may name keys that the store lacks, never the other way round.
 
 mod census;
-mod page;
+pub(crate) mod page;
 
 pub use census::KeyCensus;
 pub(crate) use census::check_pages;

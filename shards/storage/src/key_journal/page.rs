@@ -8,25 +8,25 @@ const VERSION: u16 = 1;
 const HEADER_BYTES: usize = 48;
 const TOKEN_BYTES: usize = 16;
 /// Tokens of one page.
-pub(super) const PAGE_TOKENS: usize = (PAGE_BYTES - HEADER_BYTES) / TOKEN_BYTES;
+pub(crate) const PAGE_TOKENS: usize = (PAGE_BYTES - HEADER_BYTES) / TOKEN_BYTES;
 
 const _: () = assert!(HEADER_BYTES + PAGE_TOKENS * TOKEN_BYTES == PAGE_BYTES);
 
 /// The keys of a page, and which page of which journal it is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct KeyPage {
+pub(crate) struct KeyPage {
     /// Of the journal: drawn when it was made.
-    pub(super) id: u64,
+    pub(crate) id: u64,
     /// Counted from 0.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// The largest of the records that brought these keys.
-    pub(super) lsn_max: Lsn,
+    pub(crate) lsn_max: Lsn,
     /// At most [`PAGE_TOKENS`].
-    pub(super) tokens: Vec<u128>,
+    pub(crate) tokens: Vec<u128>,
 }
 
 impl KeyPage {
-    pub(super) fn encode(&self) -> [u8; PAGE_BYTES] {
+    pub(crate) fn encode(&self) -> [u8; PAGE_BYTES] {
         assert!(self.tokens.len() <= PAGE_TOKENS, "{} tokens on a page", self.tokens.len());
         let mut page = [0; PAGE_BYTES];
         page[0..8].copy_from_slice(&MAGIC);
@@ -44,7 +44,7 @@ impl KeyPage {
     }
 
     /// Opens and checks a page; what is wrong with it otherwise.
-    pub(super) fn decode(page: &[u8; PAGE_BYTES]) -> Result<KeyPage, String> {
+    pub(crate) fn decode(page: &[u8; PAGE_BYTES]) -> Result<KeyPage, String> {
         let u64_at = |at: usize| u64::from_le_bytes(page[at..at + 8].try_into().expect("eight bytes"));
         let u16_at = |at: usize| u16::from_le_bytes(page[at..at + 2].try_into().expect("two bytes"));
         let expected = u32::from_le_bytes(page[12..16].try_into().expect("four bytes"));

@@ -8,16 +8,18 @@ use std::time::UNIX_EPOCH;
 
 const MAGIC: [u8; 8] = *b"RONDONOD";
 /// The version of the whole data directory.
-pub(super) const FORMAT_VERSION: u16 = 3;
+pub(crate) const FORMAT_VERSION: u16 = 3;
 /// Bytes before the name.
 const HEAD_BYTES: usize = 72;
 /// Longest node name, in bytes.
-pub(super) const NAME_BYTES_MAX: usize = 255;
+pub(crate) const NAME_BYTES_MAX: usize = 255;
+/// The ring has at most 2^16 virtual nodes.
+const VNODE_BITS_MAX: u8 = 16;
 const FLAG_CLEAN: u8 = 1;
 
 /// What tells a file from a copy of it. A file keeps it when it is renamed, and no copy has the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Birthmark {
+pub(crate) struct Birthmark {
     device: u64,
     inode: u64,
     /// Nanoseconds since 1970, as far as they fit; 0 where the file system does not say.
@@ -25,7 +27,7 @@ pub(super) struct Birthmark {
 }
 
 impl Birthmark {
-    pub(super) fn of(metadata: &Metadata) -> Birthmark {
+    pub(crate) fn of(metadata: &Metadata) -> Birthmark {
         let born = metadata.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
         let born = born.map_or(0, |since| since.as_nanos() as u64);
         Birthmark { device: metadata.dev(), inode: metadata.ino(), born }
@@ -34,24 +36,24 @@ impl Birthmark {
 
 /// One copy of the identity, as it stands in its file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Written {
-    pub(super) identity: Identity,
+pub(crate) struct Written {
+    pub(crate) identity: Identity,
     /// Grows with each writing: of two good copies the one with the larger number counts.
-    pub(super) sequence: u64,
+    pub(crate) sequence: u64,
     /// Of the file that it was written into.
-    pub(super) birthmark: Birthmark,
+    pub(crate) birthmark: Birthmark,
 }
 
 /// Why some bytes are no identity.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Not as it was written. `claims`: the version that it would have.
     Damaged { what: String, claims: Option<u16> },
     /// Whole, but of another version.
     Version(u16),
 }
 
-pub(super) fn encode(written: &Written) -> Vec<u8> {
+pub(crate) fn encode(written: &Written) -> Vec<u8> {
     let Written { identity, sequence, birthmark } = written;
     assert!(identity.node_name.len() <= NAME_BYTES_MAX, "the name was checked when the directory was opened");
     let mut bytes = Vec::with_capacity(HEAD_BYTES + identity.node_name.len() + 4);
@@ -74,7 +76,7 @@ pub(super) fn encode(written: &Written) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Written, Fault> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Written, Fault> {
     if bytes.len() < 16 || bytes[..8] != MAGIC {
         let what = format!("{} bytes that do not begin with RONDONOD", bytes.len());
         return Err(Fault::Damaged { what, claims: None });
@@ -97,6 +99,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Written, Fault> {
     if name.len() != name_bytes {
         return Err(damaged(format!("a name of {} bytes, expected {name_bytes}", name.len())));
     }
+    let node_name = String::from_utf8(name.to_vec()).map_err(|_| damaged("a name that is no UTF-8".to_owned()))?;
+    if u16_at(10) == 0 || !(1..=VNODE_BITS_MAX).contains(&body[35]) {
+        return Err(damaged(format!("{} shards and {} bits of virtual nodes", u16_at(10), body[35])));
+    }
     let engine = Engine::ALL.into_iter().find(|&engine| engine_number(engine) == body[34]);
     let engine = engine.ok_or_else(|| damaged(format!("an engine with the number {}", body[34])))?;
     let u32_at = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().expect("four bytes"));
@@ -104,7 +110,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Written, Fault> {
     Ok(Written {
         identity: Identity {
             cluster_id: u128::from_le_bytes(body[16..32].try_into().expect("sixteen bytes")),
-            node_name: String::from_utf8_lossy(name).into_owned(),
+            node_name,
             incarnation: u32_at(12),
             is_clean: body[32] & FLAG_CLEAN != 0,
             shards: u16_at(10),

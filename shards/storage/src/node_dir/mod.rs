@@ -7,7 +7,7 @@
 
 mod copies;
 mod error;
-mod identity;
+pub(crate) mod identity;
 mod layouts;
 mod notice;
 mod place;
