@@ -1,14 +1,3 @@
-//! A context that a client gives back, or makes up.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use rondo_protocol::causality::{CausalContext, ContextError};
-use rondo_protocol::ring::Token;
-
-fuzz_target!(|bytes: &[u8]| {
-    let token = bytes.get(1..5).map_or(0, |low| u32::from_le_bytes([low[0], low[1], low[2], low[3]]));
-    if CausalContext::decode(bytes, Token(u128::from(token))).is_ok() && !bytes.is_empty() {
-        let other = CausalContext::decode(bytes, Token(u128::from(!token)));
-        assert_eq!(other, Err(ContextError::OtherKey));
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| rondo_fuzz::context(input));
