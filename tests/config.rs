@@ -57,6 +57,7 @@ fn a_bad_file_is_refused_with_its_line_and_a_remedy() {
         ("data = \"d\"\nstore-rewrite-ratio = -1\n", 2, "0 to 1000"),
         ("data = \"d\"\nshards = 1\nstore-cache-mib = 9\ncache-mib = 1000000\n", 4, "the node may take 1000"),
         ("data = \"d\"\nshards = 1\ncache-mib = 1000000\n", 3, "cache 1000000, filter 64, engine"),
+        ("data = \"d\"\nengine = \"rocksdb\"\n", 2, "rocksdb"),
         ("data = \"d\"\ndrain-seconds = -1\n", 2, "0 to 600"),
         ("data = \"d\"\nscrub-share-percent = 0\n", 2, "1 to 100"),
         ("data = \"d\"\nscrub-interval-hours = -1\n", 2, "0 to 8760"),
@@ -100,6 +101,8 @@ fn a_bad_command_line_is_bad_usage() {
     check(&["serve", "--data", "d", "--nodes", "a=127.0.0.1:1,b=127.0.0.1:2"], USAGE, &["--nodes", "not in the list"]);
     check(&["serve", "--config", "/nowhere/rondo.toml"], USAGE, &["cannot read", "docs/rondo.toml"]);
     check(&["serve", "--colour", "red"], USAGE, &["--colour"]);
+    check(&["serve", "--data", "d", "--engine", "rocksdb"], USAGE, &["rocksdb", "sled", "lsm", "remedy: "]);
+    check(&["engine", "migrate", "--data", "d", "--to", "rocksdb"], USAGE, &["rocksdb", "sled", "lsm"]);
     check(&["dev", "--nodes", "0"], USAGE, &["--nodes"]);
     check(&["dev", "--base-port", "65530"], USAGE, &["65552"]);
     check(&["get"], USAGE, &["<KEY>"]);

@@ -7,7 +7,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use rondo_client::Options;
+use rondo_client::blocking::Client;
 use serde_json::Value;
 use support::{TestCluster, TestNode, rondo, skip};
 
@@ -119,8 +125,10 @@ fn a_copy_of_a_running_nodes_directory_starts_as_a_new_incarnation_with_all_that
     }
     let mut copy = TestCluster::lay_out(1, 2);
     let (from, to) = (original.directory.path().join("n0"), copy.directory.path().join("n0"));
+    let load = Load::start(&original);
     let copied = Command::new("cp").arg("-a").arg(&from).arg(&to).status().expect("cp starts");
     assert!(copied.success());
+    assert!(load.end() > 0, "it was written while it was copied");
     let incarnation = show(&from)["incarnation"].clone();
     original.node(0).kill();
     copy.node(0).restart();
@@ -129,6 +137,66 @@ fn a_copy_of_a_running_nodes_directory_starts_as_a_new_incarnation_with_all_that
     for key in 0..50 {
         assert_eq!(copy.rondo(&["get", &format!("k{key}")]).stdout, b"before the copy");
     }
+}
+
+/// Writes other keys until told to stop.
+struct Load {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<usize>,
+}
+
+impl Load {
+    fn start(cluster: &TestCluster) -> Load {
+        let client = Client::connect(&cluster.addresses()).expect("a node answers");
+        let stop = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&stop);
+        let write = move || {
+            let options = Options::new().timeout(Duration::from_secs(20));
+            (0..).take_while(|_| !told.load(Ordering::Relaxed)).fold(0, |written, number| {
+                client.put(format!("load-{number}"), vec![7; 10_000], &options).expect("stored");
+                written + 1
+            })
+        };
+        Load { stop, thread: std::thread::spawn(write) }
+    }
+
+    fn end(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("every write is acknowledged")
+    }
+}
+
+#[test]
+fn what_a_crash_leaves_behind_is_swept_away_and_hides_nothing() {
+    let mut cluster = TestCluster::start(1, 1);
+    let data = cluster.directory.path().join("n0");
+    for key in 0..50 {
+        assert!(cluster.rondo(&["put", &format!("k{key}"), "acknowledged"]).status.success());
+    }
+    cluster.node(0).kill();
+    let shard = data.join("layout-0001/shard-000");
+    let left = [
+        data.join("identity.new"),
+        data.join("layout-0002/shard-000/wal/new"),
+        shard.join("manifest.new"),
+        shard.join("wal/new"),
+        shard.join("wal/spare"),
+        shard.join("sled-0002/db"),
+        shard.join("keys-0002"),
+    ];
+    for path in &left {
+        fs::create_dir_all(path.parent().expect("it lies in a directory")).expect("made");
+        fs::write(path, "half of it").expect("written");
+    }
+    cluster.node(0).restart();
+    for key in 0..50 {
+        assert_eq!(cluster.rondo(&["get", &format!("k{key}")]).stdout, b"acknowledged");
+    }
+    cluster.node(0).stop();
+    // What means nothing by its name may stay until its file is written the next time.
+    let is_as_it_was = |path: &&PathBuf| fs::read(path).is_ok_and(|bytes| bytes == b"half of it");
+    let stayed: Vec<_> = left.iter().filter(|path| path.extension().is_none()).filter(is_as_it_was).collect();
+    assert!(stayed.is_empty(), "{stayed:?}");
 }
 
 #[test]
