@@ -9,7 +9,7 @@ use crate::generations::remove_leftovers;
 use crate::limits::{StoreLimits, WalLimits};
 use crate::manifest::Manifest;
 use crate::recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
-use crate::rescue::{Damage, is_damage, open_named, open_unnamed, replace_store};
+use crate::rescue::{Damage, is_damage, open_named, open_unnamed, replace_store, take_losses};
 use crate::sorted_store::{SortedStore, StoreConfig};
 use std::path::Path;
 
@@ -62,6 +62,7 @@ pub fn open_shard(path: &Path, options: &OpenOptions) -> Result<OpenShard, Stora
         }
         None => open_unnamed(path, &disk, options, &mut rescued)?,
     };
+    take_losses(&disk, options, manifest.as_mut(), &mut *sorted, &mut rescued)?;
     let OpenOptions { shard, salt, unix_seconds, vnode_bits, limits: store, wal, .. } = *options;
     let recover_with = |sorted: &mut dyn SortedStore, generation: u32| {
         run_ready(recover(

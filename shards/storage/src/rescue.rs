@@ -108,6 +108,31 @@ pub(crate) fn replace_store(
     Ok(new)
 }
 
+/// What the store found to be lost becomes the shard's own, durably, and is then forgotten there.
+pub(crate) fn take_losses(
+    disk: &StdDisk,
+    options: &OpenOptions,
+    manifest: Option<&mut Manifest>,
+    sorted: &mut dyn SortedStore,
+    report: &mut RecoveryReport,
+) -> Result<(), StorageError> {
+    let losses = sorted.losses();
+    if losses.is_empty() {
+        return Ok(());
+    }
+    let (mut all, sequence) = run_ready(Wounds::read_copies(disk))?.value.unwrap_or_default();
+    losses.iter().cloned().for_each(|wound| all.add(wound));
+    run_ready(all.write(disk, sequence + 1))?;
+    if let Some(manifest) = manifest {
+        (manifest.is_wounded, manifest.lineage) = (true, options.salt);
+        run_ready(manifest.write(disk))?;
+    }
+    // Of records nobody knows a number, but something is lost.
+    report.records_lost += 1;
+    report.wounds.extend(losses);
+    Ok(sorted.forget_losses()?)
+}
+
 /// An empty store; what an interrupted try has left there goes.
 fn open_fresh(path: &Path, options: &OpenOptions, generation: u32) -> Result<Box<dyn SortedStore>, StorageError> {
     let removed = remove_generation(path, options.store.engine, generation);

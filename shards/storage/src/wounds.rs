@@ -239,6 +239,16 @@ impl Wounds {
         Ok(wounds)
     }
 
+    /// Reads one file of wounds; the error says what is wrong with it.
+    pub(crate) fn decode(file: &[u8]) -> Result<Wounds, String> {
+        match decode(file) {
+            Ok((_, (wounds, _))) => Ok(wounds),
+            Err(CopyFault::Bad(what)) => Err(what),
+            Err(CopyFault::Version(found)) => Err(format!("format version {found}")),
+        }
+    }
+
+    /// The bytes of one file of wounds.
     pub(crate) fn encode(&self, sequence: u64) -> Vec<u8> {
         let mut bytes = vec![0; HEADER_BYTES];
         bytes[0..8].copy_from_slice(&MAGIC);

@@ -134,3 +134,41 @@ fn leftovers_of_other_generations_go_and_what_was_set_aside_stays() {
     assert_eq!(shard.sorted.get(token(30), b"key-30").expect("readable").map(|stored| stored.lsn), Some(Lsn(31)));
     assert_eq!(stored_key(token(30), b"key-30").len(), 22);
 }
+
+fn table_of(dir: &Path) -> std::path::PathBuf {
+    let tables = fs::read_dir(dir.join("lsm-0001/tables")).expect("a store").map(|table| table.expect("listed").path());
+    tables.max().expect("a table")
+}
+
+#[test]
+fn a_table_that_is_cut_off_costs_its_end_and_the_store_goes_on() {
+    let dir = TempDir::new().expect("a directory");
+    fill(dir.path(), Engine::Lsm);
+    let table = table_of(dir.path());
+    let bytes = fs::read(&table).expect("read");
+    fs::write(&table, &bytes[..bytes.len() / 2]).expect("cut");
+    let first = open_shard(dir.path(), &options(Engine::Lsm)).expect("opened");
+    let wounds = first.recovered.store.wounds().clone();
+    assert!(first.recovered.report.has_lost() && wounds.len() == 1, "{:?}", first.recovered.report);
+    assert_eq!(first.generation, 1, "what is left of the store stays where it is");
+    drop(first);
+    let mut shard = open_shard(dir.path(), &options(Engine::Lsm)).expect("opened again");
+    assert!(!shard.recovered.report.has_lost() && shard.recovered.store.wounds() == &wounds);
+    let found: Vec<Option<u8>> = (20..200).map(|key| look(&mut shard, key)).collect();
+    let readable = found.iter().take_while(|version| **version == Some(1)).count();
+    assert!((60..100).contains(&readable), "{readable} of 180 keys stood before the cut");
+    assert!(found[readable..].iter().all(Option::is_none), "none of the others is absent");
+    assert!((0..20).all(|key| look(&mut shard, key) == Some(2)), "the log is newer than what was lost");
+}
+
+#[test]
+fn a_table_that_is_gone_hides_what_is_older_and_nothing_else() {
+    let dir = TempDir::new().expect("a directory");
+    fill(dir.path(), Engine::Lsm);
+    fs::remove_file(table_of(dir.path())).expect("removed");
+    let mut shard = open_shard(dir.path(), &options(Engine::Lsm)).expect("opened");
+    let wound = shard.recovered.store.wounds().iter().next().expect("a wound").clone();
+    assert!(wound.upto == Lsn(200) && wound.what.contains("at most 20"), "{wound:?}");
+    assert!((20..200).all(|key| look(&mut shard, key).is_none()));
+    assert!((0..20).all(|key| look(&mut shard, key) == Some(2)));
+}

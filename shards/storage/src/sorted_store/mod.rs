@@ -5,6 +5,7 @@
 
 use crate::filter::KeyFilter;
 use crate::record::Lsn;
+use crate::wounds::Wound;
 
 mod envelope;
 mod error;
@@ -22,9 +23,11 @@ mod sled_store;
 mod synchronous;
 mod verify;
 pub use error::{FailureKind, SortedStoreError};
-pub use lsm_store::{LsmConfig, LsmStore};
+pub use lsm_store::{LsmConfig, LsmStore, Suspects};
 pub use memory::MemorySortedStore;
-pub use open::{Engine, StoreConfig, UnknownEngine, forget_cached, open_store, store_dir};
+pub use open::{
+    Engine, StoreConfig, UnknownEngine, find_suspects, forget_cached, open_store, open_store_without, store_dir,
+};
 pub use page::{KeyGap, KeyPage, PageLimits, ScanEntry, ScanPage, SortedEntry, StoreSizes, Stored};
 pub use sled_store::{SledConfig, SledStore};
 pub use verify::{FileCheck, FileCursor};
@@ -61,6 +64,14 @@ pub trait SortedStore: Send {
     /// Checks the next files behind `cursor` against the checksums that the engine keeps for them, about `bytes_max` bytes
     /// of them. An engine without such checksums has nothing to check here: a scan reads everything it has.
     fn verify_files(&self, cursor: &mut FileCursor, bytes_max: u64) -> Result<FileCheck, SortedStoreError>;
+    /// What it found to be lost when it was opened, and nobody has noted yet.
+    fn losses(&self) -> Vec<Wound> {
+        Vec::new()
+    }
+    /// These losses are noted durably.
+    fn forget_losses(&mut self) -> Result<(), SortedStoreError> {
+        Ok(())
+    }
     /// What it weighs.
     fn sizes(&self) -> StoreSizes;
     /// A filter that knows every key it holds (and may know more), for a ring of `2^vnode_bits` vnodes, if the engine has no

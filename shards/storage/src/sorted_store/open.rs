@@ -1,6 +1,6 @@
 //! Which engine, and where it lies.
 
-use super::{LsmConfig, LsmStore, SledConfig, SledStore, SortedStore, SortedStoreError};
+use super::{LsmConfig, LsmStore, SledConfig, SledStore, SortedStore, SortedStoreError, Suspects};
 use core::fmt;
 use core::str::FromStr;
 use std::fs::{self, File};
@@ -69,6 +69,26 @@ pub fn open_store(
     generation: u32,
     config: &StoreConfig,
 ) -> Result<Box<dyn SortedStore>, SortedStoreError> {
+    open_store_without(shard_path, generation, config, &Suspects::default())
+}
+
+/// Which of the store's files are not what they were written as, where the engine can tell: they have to be done without
+/// before it can go on. Reads all of them; the store may be open.
+pub fn find_suspects(shard_path: &Path, generation: u32, config: &StoreConfig) -> Result<Suspects, SortedStoreError> {
+    match config.engine {
+        Engine::Sled => Ok(Suspects::default()),
+        Engine::Lsm => LsmStore::suspects(&shard_path.join(store_dir(config.engine, generation))),
+    }
+}
+
+/// Opens the store as [`open_store`] does, without what is damaged in its files that are `suspects`: that is in
+/// [`SortedStore::losses`] then.
+pub fn open_store_without(
+    shard_path: &Path,
+    generation: u32,
+    config: &StoreConfig,
+    suspects: &Suspects,
+) -> Result<Box<dyn SortedStore>, SortedStoreError> {
     let path = shard_path.join(store_dir(config.engine, generation));
     match config.engine {
         Engine::Sled => {
@@ -77,7 +97,7 @@ pub fn open_store(
         }
         Engine::Lsm => {
             let config = LsmConfig { path, cache_bytes: config.cache_bytes };
-            Ok(Box::new(LsmStore::open(&config)?))
+            Ok(Box::new(LsmStore::open_without(&config, suspects)?))
         }
     }
 }

@@ -5,7 +5,7 @@
 //! its checksum. A damaged pair would make it forget tables, or remove them as leftovers; so both are checked before it is
 //! let in, and restored from a copy if need be. Whole files are checked by [`verify`], for the scrubber.
 
-use super::{SortedStoreError, failed_as, failed_io, mend};
+use super::{SortedStoreError, copy, failed_as, failed_io};
 use crate::sorted_store::{FailureKind, FileCheck, FileCursor};
 use lsm_tree::{AbstractTree, AnyTree};
 use std::fs::{self, File};
@@ -36,7 +36,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), SortedStoreError> {
         }
     }
     let Err(what) = check_version(path) else { return Ok(()) };
-    if mend::restore_version(path).map_err(failed_io)? {
+    if copy::restore(path).map_err(failed_io)? {
         return check_version(path).map_err(|what| failed_as(path, what, FailureKind::Damaged));
     }
     Err(failed_as(path, what, FailureKind::Damaged))

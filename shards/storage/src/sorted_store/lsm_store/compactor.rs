@@ -5,7 +5,7 @@
 //! opening removes it.
 
 use super::settings::{self, LEVEL_0_TABLES};
-use super::{NEWEST, SortedStoreError, failed, failed_io, mend};
+use super::{NEWEST, SortedStoreError, copy, failed, failed_io};
 use crate::limits::LSM_LEVEL_0_RUNS_MAX;
 use crate::sorted_store::guard;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use lsm_tree::{AbstractTree, AnyTree};
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -39,6 +39,8 @@ pub(super) struct Pace {
     copying: Mutex<()>,
     /// Flushes and merges under way: the number of the first table that each may have begun.
     writing: Mutex<Vec<u64>>,
+    /// Why the names of a merge's blob files may not be durable.
+    unsynced_blobs: Mutex<Option<io::Error>>,
 }
 
 #[derive(Debug, Default)]
@@ -108,9 +110,9 @@ impl Pace {
     }
 
     /// Makes the copy of the version agree with it; flushes and merges do so after each change.
-    pub(super) fn keep_copy(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn keep_copy(&self, path: &Path, tree: &AnyTree) -> io::Result<()> {
         let _one_at_a_time = self.copying.lock().unwrap_or_else(PoisonError::into_inner);
-        mend::keep_copy(path)
+        copy::keep(path, tree)
     }
 
     /// Runs in level 0, and whether a merge is under way.
@@ -238,14 +240,14 @@ fn merge_all(path: &Path, tree: &AnyTree, pace: &Pace) -> Result<(), SortedStore
         let outcome = tree.compact(strategy.clone(), NEWEST);
         pace.end_writing(writing, path, tree, outcome.is_err());
         outcome.map_err(|error| failed(path, &error))?;
-        if tree.blob_file_count() > 0 {
-            sync_blobs(path).map_err(|error| failed_io(path, &error))?;
+        if let Some(error) = pace.unsynced_blobs.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(failed_io(path, &error));
         }
         pace.count_written(tree);
         if tree.current_version().id() == before || pace.is_stopping() {
             return Ok(());
         }
-        pace.keep_copy(path).map_err(|error| failed_io(path, &error))?;
+        pace.keep_copy(path, tree).map_err(|error| failed_io(path, &error))?;
     }
 }
 
@@ -272,20 +274,24 @@ fn remove_unfinished(path: &Path, tree: &AnyTree, first: u64) {
     }
 }
 
-/// The crate does not sync this directory after it moved blobs into a new file. The version that names the file was synced a
-/// moment ago; file systems with one journal (ext4, XFS) have made the name durable with it.
+/// The crate does not sync this directory after it has moved blobs into a new file. All blob files of a merge have their names
+/// when the last item has passed its filter, and the version that names them comes after that.
 fn sync_blobs(path: &Path) -> io::Result<()> {
-    File::open(path.join("blobs"))?.sync_all()
+    match File::open(path.join("blobs")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        blobs => blobs?.sync_all(),
+    }
 }
 
 /// Makes the filters through which merges are paced.
 pub(super) struct PacedFilters {
+    path: PathBuf,
     pace: Arc<Pace>,
 }
 
 impl PacedFilters {
-    pub(super) fn new(pace: Arc<Pace>) -> PacedFilters {
-        PacedFilters { pace }
+    pub(super) fn new(path: &Path, pace: Arc<Pace>) -> PacedFilters {
+        PacedFilters { path: path.to_owned(), pace }
     }
 }
 
@@ -295,12 +301,13 @@ impl Factory for PacedFilters {
     }
 
     fn make_filter(&self, _context: &Context) -> Box<dyn CompactionFilter> {
-        Box::new(Paced { pace: self.pace.clone(), since: Instant::now() })
+        Box::new(Paced { path: self.path.clone(), pace: self.pace.clone(), since: Instant::now() })
     }
 }
 
 /// Keeps everything, and the time.
 struct Paced {
+    path: PathBuf,
     pace: Arc<Pace>,
     since: Instant,
 }
@@ -318,5 +325,13 @@ impl CompactionFilter for Paced {
             self.since = Instant::now();
         }
         Ok(Verdict::Keep)
+    }
+
+    /// The last item has passed; the version is not written yet. It cannot be held up from here: if the directory does not
+    /// sync, the merge counts as failed, and the store is opened again from what the disk has.
+    fn finish(self: Box<Self>) {
+        if let Err(error) = sync_blobs(&self.path) {
+            self.pace.unsynced_blobs.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Flusher {
             sealed.pop_front();
         }
         drop(sealed);
-        self.pace.keep_copy(&self.path).map_err(|error| failed_io(&self.path, &error))?;
+        self.pace.keep_copy(&self.path, &self.tree).map_err(|error| failed_io(&self.path, &error))?;
         *self.noted.lock().unwrap_or_else(PoisonError::into_inner) = Ok(upto);
         self.pace.has_flushed();
         Ok(())

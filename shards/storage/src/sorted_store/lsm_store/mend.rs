@@ -1,77 +1,33 @@
-//! Single faults that would keep the whole store shut, and need not.
+//! Damaged files that would keep the whole store shut, or its merges from ever ending, and need not.
 //!
-//! A version is kept twice: beside the crate's two files lies a copy of both, from which they are made again. A table whose
-//! index, filter or description is damaged has all its entries still; they are read in a row and written into a table
-//! anew. A blob file keeps what is left of it. What is replaced goes beside the store's directory, under a name that says why.
+//! A table whose index, filter or description is damaged has all its entries still; they are written into a table anew. One
+//! that has lost entries is written anew with those that are left, and what is missing is noted first, as a stretch of the
+//! ring and a record: see [`super::losses`]. So it is with a table that is gone, as far as the directory beside the copy of
+//! the version describes it. A blob file keeps what is left of it. What is replaced goes beside the store's directory, under
+//! a name that says why.
 
 use super::checks::{self, CURRENT_BYTES};
-use super::mend_blobs;
+use super::copy::{self, Described, Directory};
+use super::remains::{self, Remains};
 use super::settings::{self, FILE_BYTES};
-use crate::sorted_store::guard;
-use lsm_tree::table::{Scanner, Writer};
-use lsm_tree::{Cache, Checksum, CompressionType, InternalValue, Table, ValueType};
-use std::collections::BTreeMap;
+use super::{UPTO, losses, mend_blobs};
+use crate::record::Lsn;
+use crate::sorted_store::envelope;
+use crate::wounds::{Wound, WoundCause};
+use lsm_tree::table::Writer;
+use lsm_tree::{InternalValue, ValueType};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-use xxhash_rust::xxh3::xxh3_128;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// The copy of the version: magic, format and zeros, length of the version, `current`, zeros, the version, CRC of it all.
-const COPY: &str = "copy-of-version";
-const MAGIC: &[u8; 8] = b"RONDOLSM";
-const FORMAT: u32 = 1;
-const COPY_HEADER_BYTES: usize = 8 + 4 + 4 + CURRENT_BYTES + 7;
-/// A block: magic, kind, checksum, length, length when unpacked, checksum of the header.
-const BLOCK_HEADER_BYTES: usize = 4 + 1 + 16 + 4 + 4 + 4;
-const KIND_DATA: u8 = 0;
-const KIND_INDEX: u8 = 1;
-
-/// Makes the copy agree with the version in force. Does nothing while another one is about to take its place: whoever
-/// writes that one calls again.
-pub(super) fn keep_copy(path: &Path) -> io::Result<()> {
-    let Ok((current, version)) = checks::read_version(path) else { return Ok(()) };
-    let mut copy = Vec::with_capacity(COPY_HEADER_BYTES + version.len() + 4);
-    copy.extend_from_slice(MAGIC);
-    copy.extend_from_slice(&FORMAT.to_le_bytes());
-    copy.extend_from_slice(&(version.len() as u32).to_le_bytes());
-    copy.extend_from_slice(&current);
-    copy.resize(COPY_HEADER_BYTES, 0);
-    copy.extend_from_slice(&version);
-    let crc = crc32c::crc32c(&copy);
-    copy.extend_from_slice(&crc.to_le_bytes());
-    replace(path, COPY, &copy)
-}
-
-/// Replaces the version and `current` by what the copy has, if it is sound; what was replaced is set aside.
-pub(super) fn restore_version(path: &Path) -> io::Result<bool> {
-    let Ok(copy) = fs::read(path.join(COPY)) else { return Ok(false) };
-    let Some((current, version)) = decode_copy(&copy) else { return Ok(false) };
-    let name = format!("v{}", u64::from_le_bytes(current[0..8].try_into().expect("eight bytes")));
-    for file in ["current", &name] {
-        if path.join(file).exists() {
-            set_aside(path, Path::new(file), "does-not-check-out")?;
-        }
-    }
-    replace(path, &name, version)?;
-    replace(path, "current", current)?;
-    tracing::warn!(store = %path.display(), version = name, "the version was damaged; it is restored from its copy");
-    Ok(true)
-}
-
-fn decode_copy(copy: &[u8]) -> Option<(&[u8; CURRENT_BYTES], &[u8])> {
-    let (body, crc) = copy.split_last_chunk::<4>()?;
-    let is_sound = body.starts_with(MAGIC)
-        && body.get(8..12)? == FORMAT.to_le_bytes()
-        && crc32c::crc32c(body) == u32::from_le_bytes(*crc);
-    let version = body.get(COPY_HEADER_BYTES..)?;
-    is_sound.then_some((body.get(16..16 + CURRENT_BYTES)?.try_into().ok()?, version))
-}
+/// Time between two lines about the progress of a check.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Writes a file anew, durably, so that its name means the old or the new content at any time.
-fn replace(path: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     // Names that begin like this are removed at the start.
     let unfinished = path.join(format!(".tmp-{name}"));
     let mut file = File::create(&unfinished)?;
@@ -82,63 +38,203 @@ fn replace(path: &Path, name: &str, content: &[u8]) -> io::Result<()> {
 }
 
 /// Moves a file of the store beside its directory, where nothing looks for it.
-fn set_aside(path: &Path, file: &Path, reason: &str) -> io::Result<()> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+pub(super) fn set_aside(path: &Path, file: &Path, reason: &str) -> io::Result<()> {
     let store = path.file_name().unwrap_or_default().to_string_lossy();
     let name = file.to_string_lossy().replace('/', "-");
     let parent = path.parent().unwrap_or(path);
-    fs::rename(path.join(file), parent.join(format!("{store}-{name}.damaged-{seconds}-{reason}")))?;
+    fs::rename(path.join(file), parent.join(format!("{store}-{name}.damaged-{}-{reason}", unix_seconds())))?;
     File::open(parent)?.sync_all()
 }
 
-/// Writes every table anew that cannot be opened though all its entries are there, and every blob file that cannot be opened
-/// with what is left of it; how many.
-pub(super) fn mend_files(path: &Path) -> io::Result<usize> {
-    let Ok((current, mut version)) = checks::read_version(path) else { return Ok(0) };
-    let mut mended = 0;
+pub(super) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// Files of a store that are not what the version says of them, though the crate may well open them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Suspects {
+    tables: BTreeSet<u64>,
+    blobs: BTreeSet<u64>,
+}
+
+impl Suspects {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.tables.len() + self.blobs.len()
+    }
+
+    /// Is every file what the version says?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Checks every file of the store at `path` against the version, reading all of them. The store may be open: a file that is
+/// merged away meanwhile is left out.
+pub(super) fn suspects(path: &Path) -> io::Result<Suspects> {
+    let mut suspects = Suspects::default();
+    let Ok((current, version)) = checks::read_version(path) else { return Ok(suspects) };
     let listing = Listing::read(path, &current, &version)?;
+    let files = (listing.tables.len() + listing.blobs.len()) as u64;
+    let (mut told_at, mut checked) = (Instant::now(), 0_u64);
+    for (directory, all) in [("tables", &listing.tables), ("blobs", &listing.blobs)] {
+        for listed in all {
+            match sum_up(&path.join(directory).join(listed.id.to_string())) {
+                Ok(sum) if sum == listed.sum => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Ok(_) | Err(_) => {
+                    let into = if directory == "tables" { &mut suspects.tables } else { &mut suspects.blobs };
+                    into.insert(listed.id);
+                }
+            }
+            checked += 1;
+            if TOLD_EVERY <= told_at.elapsed() {
+                told_at = Instant::now();
+                tracing::info!(store = %path.display(), checked, files, damaged = suspects.len(), "looking for what is damaged");
+            }
+        }
+    }
+    tracing::warn!(store = %path.display(), files, damaged = suspects.len(), "the files of a damaged store were looked at");
+    Ok(suspects)
+}
+
+fn sum_up(file: &Path) -> io::Result<u128> {
+    let mut sum = Xxh3::new();
+    let mut file = File::open(file)?;
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match io::Read::read(&mut file, &mut buffer)? {
+            0 => return Ok(sum.digest128()),
+            bytes => sum.update(&buffer[..bytes]),
+        }
+    }
+}
+
+/// A file that was written anew, on its way to its place.
+struct Anew<'a> {
+    file: PathBuf,
+    written: (PathBuf, u128),
+    listed: &'a Listed,
+}
+
+/// Writes every table anew that cannot be opened or is suspect, with what is left of it, and so every blob file; how many.
+/// What is missing is noted before anything takes its place.
+pub(super) fn mend_files(path: &Path, suspects: &Suspects) -> io::Result<usize> {
+    let Ok((current, mut version)) = checks::read_version(path) else { return Ok(0) };
+    let listing = Listing::read(path, &current, &version)?;
+    let directory = copy::directory(path);
+    let (mut anew, mut lost) = (Vec::new(), Vec::new());
     for listed in &listing.tables {
         let file = PathBuf::from("tables").join(listed.id.to_string());
-        if opens(&path.join(&file), listed.sum) {
-            continue;
-        }
-        let Ok(Some(items)) = guard::reading(|| Ok(read_in_a_row(&path.join(&file)))) else { continue };
-        let anew = write_anew(path, listed, items).map_err(io::Error::other)?;
-        put_in_place(path, &file, anew, listed, &mut version)?;
-        mended += 1;
+        let Some((items, wounds)) = mend_table(&path.join(&file), listed, &directory, suspects) else { continue };
+        let written = write_anew(path, listed, items).map_err(io::Error::other)?;
+        lost.extend(wounds);
+        anew.push(Anew { file, written, listed });
     }
     for listed in &listing.blobs {
         let file = PathBuf::from("blobs").join(listed.id.to_string());
-        if !mend_blobs::opens(&path.join(&file)) {
-            let anew = mend_blobs::write_anew(path, listed.id, &path.join(&file))?;
-            put_in_place(path, &file, anew, listed, &mut version)?;
-            mended += 1;
+        let is_suspect = suspects.blobs.contains(&listed.id);
+        if is_suspect || !mend_blobs::opens(&path.join(&file)) {
+            let written = mend_blobs::write_anew(path, listed.id, &path.join(&file), is_suspect)?;
+            anew.push(Anew { file, written, listed });
         }
     }
-    if mended > 0 {
-        // Under the next number, so that `current` switches from one good version to another.
-        let number = u64::from_le_bytes(current[0..8].try_into().expect("eight bytes")) + 1;
-        replace(path, &format!("v{number}"), &version)?;
-        let mut current = number.to_le_bytes().to_vec();
-        current.extend_from_slice(&xxh3_128(&version).to_le_bytes());
-        current.push(0);
-        replace(path, "current", &current)?;
+    if anew.is_empty() {
+        return Ok(0);
     }
-    Ok(mended)
+    losses::note(path, lost)?;
+    for anew in &anew {
+        put_in_place(path, anew, &mut version)?;
+    }
+    // Under the next number, so that `current` switches from one good version to another.
+    let number = u64::from_le_bytes(current[0..8].try_into().expect("eight bytes")) + 1;
+    replace(path, &format!("v{number}"), &version)?;
+    let mut current = number.to_le_bytes().to_vec();
+    current.extend_from_slice(&xxh3_128(&version).to_le_bytes());
+    current.push(0);
+    replace(path, "current", &current)?;
+    Ok(anew.len())
+}
+
+/// What a table is to hold from now on, and what is missing; `None` if it is as it should be, or if nobody knows what was in
+/// it: then the store stays shut.
+fn mend_table(
+    file: &Path,
+    listed: &Listed,
+    directory: &Directory,
+    suspects: &Suspects,
+) -> Option<(Vec<InternalValue>, Vec<Wound>)> {
+    let table = remains::open(file, listed.id, listed.sum);
+    if table.is_some() && !suspects.tables.contains(&listed.id) {
+        return None;
+    }
+    let of_table = table.as_ref().map(|table| Described {
+        items: table.metadata.item_count,
+        newest: table.get_highest_seqno(),
+        first: copy::token_at(table.metadata.key_range.min()),
+        last: copy::token_at(table.metadata.key_range.max()),
+    });
+    let described = directory.get(&listed.id).copied().or(of_table);
+    let mut remains = remains::in_a_row(file);
+    if let Some(table) = table.filter(|_| !remains.holes.is_empty()) {
+        let by_index = remains::by_index(&table);
+        if remains.items.len() < by_index.items.len() {
+            remains = by_index;
+        }
+    }
+    let missing = described.map_or(0, |described| described.items.saturating_sub(remains.items.len() as u64));
+    if missing == 0 && !remains.items.is_empty() {
+        return Some((remains.items, Vec::new()));
+    }
+    if remains.holes.is_empty() {
+        remains.holes.push((0, u128::MAX));
+    }
+    let described = described?;
+    let wounds = wounds(listed, &described, &remains, missing);
+    Some((with_notes(remains.items, &described), wounds))
+}
+
+/// What is missing, for whoever keeps the wounds. How many keys that is nobody knows: younger tables may have some of them.
+fn wounds(listed: &Listed, described: &Described, remains: &Remains, missing: u64) -> Vec<Wound> {
+    let Described { items, newest, first, last } = *described;
+    let what = format!("at most {missing} of the {items} objects of table {} are missing", listed.id);
+    let wound = |&(from, to): &(u128, u128)| Wound {
+        from: from.max(first),
+        to: to.min(last).max(from.max(first)),
+        upto: Lsn(newest),
+        keys: None,
+        cause: WoundCause::StoreRot,
+        what: what.clone(),
+        found_at_unix: unix_seconds(),
+    };
+    remains.holes.iter().map(wound).collect()
+}
+
+/// The notes that the table had: what it lacks is accounted for elsewhere. A table is never empty, so that it keeps its place
+/// among its neighbours: at least it says that there is no key that is a token and nothing else.
+fn with_notes(mut items: Vec<InternalValue>, described: &Described) -> Vec<InternalValue> {
+    let has = |items: &[InternalValue], key: &[u8]| items.iter().any(|item| &*item.key.user_key == key);
+    for key in UPTO {
+        let token = copy::token_at(key);
+        if (described.first..=described.last).contains(&token) && !has(&items, key) {
+            let note = envelope::whole(key, Lsn(described.newest), &[]);
+            items.push(InternalValue::from_components(key, note, described.newest, ValueType::Value));
+        }
+    }
+    if items.is_empty() {
+        items.push(InternalValue::new_tombstone(&described.first.to_be_bytes()[..], described.newest));
+    }
+    items.sort_by(|one, other| one.key.cmp(&other.key));
+    items
 }
 
 /// The file that was written anew takes its place, and its checksum that in the version.
-fn put_in_place(
-    path: &Path,
-    file: &Path,
-    (anew, sum): (PathBuf, u128),
-    listed: &Listed,
-    version: &mut [u8],
-) -> io::Result<()> {
+fn put_in_place(path: &Path, anew: &Anew<'_>, version: &mut [u8]) -> io::Result<()> {
+    let Anew { file, written: (written, sum), listed } = anew;
     if path.join(file).exists() {
-        set_aside(path, file, "cannot-be-opened")?;
+        set_aside(path, file, "damaged")?;
     }
-    fs::rename(&anew, path.join(file))?;
+    fs::rename(written, path.join(file))?;
     File::open(path.join(file).parent().unwrap_or(path))?.sync_all()?;
     version[listed.sum_at..listed.sum_at + 16].copy_from_slice(&sum.to_le_bytes());
     tracing::warn!(store = %path.display(), file = %file.display(), "a damaged file is written anew with all that is left of it");
@@ -210,45 +306,6 @@ impl Cursor<'_> {
         let sum = u128::from_le_bytes(self.take(16)?.try_into().expect("sixteen bytes"));
         Ok(Listed { id, level, sum, sum_at })
     }
-}
-
-/// Can the crate open it?
-fn opens(file: &Path, sum: u128) -> bool {
-    let cache = Arc::new(Cache::with_capacity_bytes(1 << 20));
-    let sum = Checksum::from_raw(sum);
-    let table = guard::reading(|| Ok(Table::recover(file.to_path_buf(), sum, 0, 0, cache, None, true, true)));
-    matches!(table, Ok(Ok(_)))
-}
-
-/// All entries of a table, block after block from its start; `None` if a data block is damaged.
-fn read_in_a_row(file: &Path) -> Option<Vec<InternalValue>> {
-    let (blocks, compression) = count_data_blocks(file).ok()??;
-    let items = Scanner::new(file, blocks, compression, 0).ok()?;
-    items.collect::<Result<Vec<_>, _>>().ok().filter(|items| !items.is_empty())
-}
-
-/// The data blocks stand at the beginning; the index follows them. `None` if a header is not one, or the file ends before.
-fn count_data_blocks(file: &Path) -> io::Result<Option<(usize, CompressionType)>> {
-    let file = File::open(file)?;
-    let (mut at, mut blocks, mut is_packed, mut header) = (0, 0, false, [0; BLOCK_HEADER_BYTES]);
-    // Where the table of contents is sound it tells the end, and what follows may be damaged.
-    let archive = sfa::Reader::from_reader(&mut &file).ok();
-    let end = archive.and_then(|archive| archive.toc().section(b"data").map(sfa::TocEntry::len));
-    while end.is_none_or(|end| at < end) {
-        file.read_exact_at(&mut header, at)?;
-        if end.is_none() && header[4] == KIND_INDEX {
-            break;
-        }
-        if header[4] != KIND_DATA {
-            return Ok(None);
-        }
-        let length = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
-        is_packed |= length(21) != length(25);
-        at += BLOCK_HEADER_BYTES as u64 + u64::from(length(21));
-        blocks += 1;
-    }
-    let compression = if is_packed { CompressionType::Lz4 } else { CompressionType::None };
-    Ok((blocks > 0).then_some((blocks, compression)))
 }
 
 /// A table with these entries, under a name that is removed at the start, and its checksum.

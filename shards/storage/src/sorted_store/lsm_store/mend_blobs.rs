@@ -32,7 +32,9 @@ pub(super) fn opens(file: &Path) -> bool {
 }
 
 /// Writes what is left of blob file `id` with a new description, under a name that is removed at the start; its checksum.
-pub(super) fn write_anew(path: &Path, id: u64, file: &Path) -> io::Result<(PathBuf, u128)> {
+///
+/// `is_suspect`: a blob in it may be damaged. Then it is never rewritten by a merge, which would end at that one.
+pub(super) fn write_anew(path: &Path, id: u64, file: &Path, is_suspect: bool) -> io::Result<(PathBuf, u128)> {
     let left = match fs::read(file) {
         Ok(left) => left,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -41,6 +43,7 @@ pub(super) fn write_anew(path: &Path, id: u64, file: &Path) -> io::Result<(PathB
     let (blobs, bytes, end) = count(&left);
     // All of it stays, whatever it is: somebody may point into it.
     let (data, totals) = match end {
+        Some(end) if is_suspect => (&left[..end], (blobs, UNKNOWN_BYTES)),
         Some(end) => (&left[..end], (blobs, bytes)),
         None => (&left[..], (blobs, UNKNOWN_BYTES)),
     };

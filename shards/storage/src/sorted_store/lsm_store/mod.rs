@@ -8,14 +8,17 @@
 //! than one checkpoint. Objects above 4 KiB lie in blob files, so that merging moves 40 bytes and not a megabyte. Around
 //! each object stands our envelope, beside the checksums that the crate keeps for blocks, blobs and whole files.
 //!
-//! What the crate leaves out is done here: the syncs in `flush`, the checks of its smallest files in `checks`, and `mend`
-//! for faults of one file that it would not open after.
+//! What the crate leaves out is done here: the syncs in `flush`, the checks of its smallest files in `checks`, their copy in
+//! `copy`, and `mend` for files that it would not open, or not merge: what is left of them stays, what they lost is in `losses`.
 
 mod checks;
 mod compactor;
+mod copy;
 mod flush;
+mod losses;
 mod mend;
 mod mend_blobs;
+mod remains;
 mod scan;
 mod settings;
 
@@ -28,8 +31,10 @@ use super::{
 };
 use crate::limits::CACHED_SLICE_BYTES_MIN;
 use crate::record::Lsn;
+use crate::wounds::{Wound, Wounds};
 use bytes::Bytes;
 use lsm_tree::{AbstractTree, AnyTree, Cache, SeqNo};
+pub use mend::Suspects;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -54,6 +59,8 @@ pub struct LsmStore {
     tree: AnyTree,
     cache: Arc<Cache>,
     flusher: Arc<Flusher>,
+    /// Not noted elsewhere yet.
+    losses: Wounds,
     /// Ends with the store.
     compactor: Compactor,
 }
@@ -68,32 +75,46 @@ impl LsmStore {
     /// Opens or creates. Blocks while it reads the index and the filter of every table; call it from a thread that is not
     /// pinned, because the compactor's thread inherits its affinity.
     pub fn open(config: &LsmConfig) -> Result<LsmStore, SortedStoreError> {
-        guard::changing("lsm", &config.path, || LsmStore::open_unguarded(config))
+        LsmStore::open_without(config, &Suspects::default())
     }
 
-    fn open_unguarded(config: &LsmConfig) -> Result<LsmStore, SortedStoreError> {
+    /// Opens; of the files that are `suspects` only what is left of them is taken in, and what is not is in
+    /// [`SortedStore::losses`].
+    pub(super) fn open_without(config: &LsmConfig, suspects: &Suspects) -> Result<LsmStore, SortedStoreError> {
+        guard::changing("lsm", &config.path, || LsmStore::open_unguarded(config, suspects))
+    }
+
+    /// Which files of the store at `path` are not what they were. Reads all of them; the store may be open.
+    pub(super) fn suspects(path: &Path) -> Result<Suspects, SortedStoreError> {
+        guard::reading(|| mend::suspects(path).map_err(|error| failed_io(path, &error)))
+    }
+
+    fn open_unguarded(config: &LsmConfig, suspects: &Suspects) -> Result<LsmStore, SortedStoreError> {
         let path = &config.path;
         checks::prepare(path)?;
+        let mend = |suspects: &Suspects| mend::mend_files(path, suspects).map_err(|error| failed_io(path, &error));
+        if !suspects.is_empty() {
+            mend(suspects)?;
+        }
         let cache = Arc::new(Cache::with_capacity_bytes(config.cache_bytes));
         let pace = Arc::new(compactor::Pace::default());
         let open = || {
             let tree = settings::tree(path, cache.clone(), pace.clone()).open();
-            tree.map_err(|error| failed(path, &error))
+            let tree = tree.map_err(|error| failed(path, &error))?;
+            checks::opened(path, &tree).map(|()| tree)
         };
         let tree = match guard::changing("lsm", path, open) {
-            Err(SortedStoreError::Failed { kind: FailureKind::Damaged, .. })
-                if mend::mend_files(path).map_err(|error| failed_io(path, &error))? > 0 =>
-            {
+            Err(SortedStoreError::Failed { kind: FailureKind::Damaged, .. }) if mend(&Suspects::default())? > 0 => {
                 open()?
             }
             outcome => outcome?,
         };
-        checks::opened(path, &tree)?;
-        mend::keep_copy(path).map_err(|error| failed_io(path, &error))?;
+        copy::keep(path, &tree).map_err(|error| failed_io(path, &error))?;
+        let losses = losses::read(path).map_err(|error| failed_io(path, &error))?;
         let compactor = Compactor::spawn(path, tree.clone(), pace).map_err(|error| failed_io(path, &error))?;
         let noted = read_note(path, &tree);
         let flusher = Arc::new(Flusher::new(path.clone(), tree.clone(), compactor.pace(), noted));
-        Ok(LsmStore { path: path.clone(), tree, cache, flusher, compactor })
+        Ok(LsmStore { path: path.clone(), tree, cache, flusher, losses, compactor })
     }
 
     /// Waits until no table is left that should be merged; for tests, and for tools that measure.
@@ -122,7 +143,7 @@ impl LsmStore {
     }
 }
 
-/// All copies of the note that can be read say the same, for they were written together.
+/// All copies of the note were written together. Where a table was lost one of them may be an older one, so the newest counts.
 fn read_note(path: &Path, tree: &AnyTree) -> Result<Lsn, SortedStoreError> {
     let read = |key: &[u8]| {
         let Some(note) = tree.get(key, NEWEST).map_err(|error| failed(path, &error))? else { return Ok(Lsn(0)) };
@@ -130,14 +151,14 @@ fn read_note(path: &Path, tree: &AnyTree) -> Result<Lsn, SortedStoreError> {
         assert!(envelope == Envelope::Whole(&[]), "the note is the envelope alone");
         Ok(lsn)
     };
-    let mut outcome = Ok(Lsn(0));
+    let (mut newest, mut failure) = (None, None);
     for key in UPTO {
         match guard::reading(|| read(key)) {
-            Ok(note) => return Ok(note),
-            Err(error) => outcome = Err(failed_as(path, format!("its note: {error}"), FailureKind::Damaged)),
+            Ok(note) => newest = newest.max(Some(note)),
+            Err(error) => failure = Some(failed_as(path, format!("its note: {error}"), FailureKind::Damaged)),
         }
     }
-    outcome
+    newest.ok_or_else(|| failure.expect("there are copies, and each was read or was not"))
 }
 
 impl SortedStore for LsmStore {
@@ -191,6 +212,18 @@ impl SortedStore for LsmStore {
 
     /// A flush that did not finish left files that no version names; opening removed them.
     fn discard_unfinished(&mut self, _upto: Lsn) -> Result<(), SortedStoreError> {
+        Ok(())
+    }
+
+    /// None of them goes further than the store itself.
+    fn losses(&self) -> Vec<Wound> {
+        let noted = self.flusher.noted().unwrap_or(Lsn(u64::MAX));
+        self.losses.iter().map(|wound| Wound { upto: wound.upto.min(noted), ..wound.clone() }).collect()
+    }
+
+    fn forget_losses(&mut self) -> Result<(), SortedStoreError> {
+        losses::forget(&self.path).map_err(|error| failed_io(&self.path, &error))?;
+        self.losses.clear();
         Ok(())
     }
 

@@ -41,7 +41,7 @@ pub(super) fn tree(path: &Path, cache: Arc<Cache>, pace: Arc<Pace>) -> Config {
         .index_block_partitioning_policy(PinningPolicy::new([false, true]))
         .index_block_pinning_policy(PinningPolicy::new([true, false]))
         .data_block_compression_policy(CompressionPolicy::new([compression(0), compression(1), compression(2)]))
-        .with_compaction_filter_factory(Some(Arc::new(PacedFilters::new(pace))))
+        .with_compaction_filter_factory(Some(Arc::new(PacedFilters::new(path, pace))))
         .with_kv_separation(Some(blobs))
 }
 
