@@ -9,6 +9,7 @@ use rondo_protocol::causality::{ActorId, Hlc};
 use rondo_protocol::node::ShardIndex;
 use rondo_protocol::shard_core::{Boot, ShardCore};
 use rondo_protocol::ticket::Lsn;
+use rondo_storage::manifest::MANIFEST_PATH;
 use rondo_storage::{Companion, CompanionRequest, Recovered, WalLimits, WalWriter};
 
 use crate::cold::{ColdReads, answer_pump};
@@ -59,7 +60,8 @@ pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
         salt: recovered.position.salt,
         view: Arc::clone(&facts.view),
     };
-    let writer = WalWriter::resume(GlommioDisk::new(&directory), recovered.position, WalLimits::default());
+    let disk = GlommioDisk::open_with(&directory, MANIFEST_PATH).await;
+    let writer = WalWriter::resume(disk, recovered.position, WalLimits::default());
     let jobs = Jobs::new(&recovered.manifest, directory);
     let log = Log { writer, manifest: recovered.manifest };
     let (core, cold) = (ShardCore::new(boot), ColdReads::new(companion));

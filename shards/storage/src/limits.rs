@@ -14,6 +14,11 @@ pub const BATCH_BYTES_SOFT: usize = 4 * 1024 * 1024;
 pub const BATCH_BYTES_MAX: usize = BATCH_BYTES_SOFT + OBJECT_BYTES_MAX + ROUTED_BYTES_MAX + PAGE_BYTES;
 /// Size of a log segment, in bytes, unless the limits say otherwise.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Zeros written ahead in a new segment, in bytes: some sixty small batches then go into blocks that are written already, whose
+/// sync is one to the disk alone and not to the file system's journal as well.
+pub const AHEAD_BYTES: u64 = 256 * 1024;
+/// Batches above this size, in bytes, have nothing written ahead of them: they would double the writes and save few syncs.
+pub const AHEAD_BATCH_BYTES_MAX: u64 = AHEAD_BYTES / 8;
 /// Objects below this size are copied when appended: a slice of a few bytes would keep its whole arena alive.
 pub const SHARED_OBJECT_BYTES_MIN: usize = 512;
 /// Objects below this size are copied when they move into the cache, where they may stay for days.

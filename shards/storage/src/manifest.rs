@@ -10,7 +10,9 @@ use crate::planted::{Planted, is_planted};
 use crate::record::Lsn;
 use crate::twin::{Choice, CopyFault, Twin};
 
-const TWIN: Twin = Twin { main: "manifest", copy: "manifest.copy" };
+/// The main one of the manifest's two files, in a shard's directory.
+pub const MANIFEST_PATH: &str = "manifest";
+const TWIN: Twin = Twin { main: MANIFEST_PATH, copy: "manifest.copy" };
 const MAGIC: [u8; 8] = *b"RONDOMAN";
 const VERSION: u16 = 3;
 const ENGINE_BYTES_MAX: usize = 32;

@@ -385,7 +385,7 @@ fn after_a_failed_sync_the_same_batch_goes_to_a_new_segment() {
     shard.append(2, object(2, 10));
     let batch = shard.recovered.store.take_batch().expect("a batch");
     let failure = run_ready(shard.writer.write(batch)).expect_err("failed");
-    assert!(matches!(failure.error, StorageError::Io { action: "sync", .. }), "{failure}");
+    assert!(matches!(failure.error, StorageError::Io { action: "write", .. }), "{failure}");
     assert_eq!((failure.trouble, failure.batch.first_lsn()), (DiskTrouble::Failing, Lsn(2)));
     disk.power_off_after(u64::MAX);
     let path = "wal/0000000000000001.log";

@@ -52,6 +52,12 @@ pub trait DiskFile: 'static {
 
     /// Writes the whole buffer at `offset`. On an error any part of it may have been written.
     async fn write_at(&self, buffer: Self::Buffer, offset: u64) -> io::Result<()>;
+    /// The same, and when it returns the bytes are durable. On an error it is uncertain which of them are, and no later sync
+    /// of this file proves anything about them. A write and a sync, unless the disk can do both at once.
+    async fn write_durable_at(&self, buffer: Self::Buffer, offset: u64) -> io::Result<()> {
+        self.write_at(buffer, offset).await?;
+        self.sync_data().await
+    }
     /// Reads up to `bytes` bytes from `offset`; fewer only at the end of the file. Any alignment.
     async fn read_at(&self, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
     /// Makes everything written so far (and the length) durable, as `fdatasync` does.

@@ -1,13 +1,14 @@
 //! Writing the log: one batch at a time, each durable before the next begins.
 //!
 //! ```text
-//! write ──fits──► write_at ──► sync_data ──► durable
+//! write ──fits──► write_durable_at ──► durable
 //!   └─full─► new segment: create, preallocate, header, sync_data, its name, sync_dir ─┘
 //!   └─trouble─► the segment is given up; the same batch, handed in again, begins a new one
 //! ```
 //! One segment that is no longer needed stays as the *spare*, and the next new one is made of it: its blocks are allocated and
 //! written, so a sync there has no change of the file to bring along and takes about two thirds of the time. Who reads it back
-//! knows the old batches by their salt; a page of zeros behind the last batch says where the new ones end.
+//! knows the old batches by their salt; a page of zeros behind the last batch says where the new ones end. In a file without a
+//! past, zeros are written ahead of small batches, for the same reason: one sync then brings the change of the file along for many.
 //!
 //! A start always begins a new segment, so nothing that an earlier life wrote is ever written over. After a write or sync
 //! that failed, what the file holds is uncertain, and a later sync of it would prove nothing: it is never touched again, and
@@ -19,7 +20,7 @@ use super::reserve::{create_anew, make_reserve};
 use super::{NEW_PATH, RESERVE_PATH, SPARE_PATH, SegmentId, WAL_DIR};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{DiskTrouble, StorageError};
-use crate::limits::{PAGE_BYTES, WalLimits};
+use crate::limits::{AHEAD_BATCH_BYTES_MAX, AHEAD_BYTES, PAGE_BYTES, WalLimits};
 use crate::planted::{Planted, is_planted};
 use crate::record::Lsn;
 
@@ -59,13 +60,24 @@ pub(super) struct OpenSegment<F> {
     /// Where the next batch goes.
     offset: u64,
     bytes: u64,
+    /// Up to here the blocks of the file are written, by batches, zeros or an earlier life of it.
+    written: u64,
     is_reused: bool,
 }
 
 impl<F> OpenSegment<F> {
-    /// Bytes to write behind a batch that ends at `end`: zeros that say that nothing follows, where something else stands.
-    fn terminator_bytes(&self, end: u64) -> usize {
-        if self.is_reused && end + PAGE_BYTES as u64 <= self.bytes { PAGE_BYTES } else { 0 }
+    /// Zeros to write behind a batch: those that say that nothing follows, where something else stands; and those that are
+    /// written ahead.
+    fn zeros_behind(&self, batch_bytes: u64) -> usize {
+        let end = self.offset + batch_bytes;
+        let wanted = if self.is_reused {
+            PAGE_BYTES as u64
+        } else if self.written < end && batch_bytes <= AHEAD_BATCH_BYTES_MAX {
+            AHEAD_BYTES
+        } else {
+            0
+        };
+        usize::try_from(wanted.min(self.bytes - end)).expect("a buffer fits into memory")
     }
 }
 
@@ -137,13 +149,14 @@ impl<D: Disk> WalWriter<D> {
         }
         let open = self.open.as_mut().expect("a segment with room is open");
         let encoded_bytes = batch.encoded_bytes();
-        let mut buffer = self.disk.buffer(encoded_bytes + open.terminator_bytes(open.offset + bytes));
-        let (encoded, terminator) = buffer.split_at_mut(encoded_bytes);
+        let mut buffer = self.disk.buffer(encoded_bytes + open.zeros_behind(bytes));
+        let (encoded, zeros) = buffer.split_at_mut(encoded_bytes);
         batch.encode(open.salt, encoded);
-        terminator.fill(0);
-        open.file.write_at(buffer, open.offset).await.map_err(StorageError::io("write", &open.path))?;
-        sync_batch(&open.file).await.map_err(StorageError::io("sync", &open.path))?;
+        zeros.fill(0);
+        let end = open.offset + buffer.len() as u64;
+        write_batch(&open.file, buffer, open.offset).await.map_err(StorageError::io("write", &open.path))?;
         open.offset += bytes;
+        open.written = open.written.max(end);
         Ok(())
     }
 
@@ -221,6 +234,7 @@ impl<D: Disk> WalWriter<D> {
         let (head, terminator) = pages.split_at_mut(DATA_AT);
         header.encode(head);
         terminator.fill(0);
+        let written = if is_reused { bytes } else { pages.len() as u64 };
         file.write_at(pages, 0).await.map_err(StorageError::io("write", path))?;
         file.sync_data().await.map_err(StorageError::io("sync", path))?;
         let name = id.path();
@@ -231,7 +245,7 @@ impl<D: Disk> WalWriter<D> {
             self.disk.sync_dir(WAL_DIR).await.map_err(StorageError::io("sync the directory of", &name))?;
         }
         self.replaces = false;
-        self.open = Some(OpenSegment { file, path: name, salt, offset: DATA_AT as u64, bytes, is_reused });
+        self.open = Some(OpenSegment { file, path: name, salt, offset: DATA_AT as u64, bytes, written, is_reused });
         Ok(())
     }
 
@@ -279,11 +293,11 @@ impl<D: Disk> WalWriter<D> {
 }
 
 /// What a batch is acknowledged after; the bugs that are planted here are the ones that a log must not have.
-async fn sync_batch<F: DiskFile>(file: &F) -> std::io::Result<()> {
+async fn write_batch<F: DiskFile>(file: &F, buffer: F::Buffer, offset: u64) -> std::io::Result<()> {
     if is_planted(Planted::SkipSync) {
-        return Ok(());
+        return file.write_at(buffer, offset).await;
     }
-    match file.sync_data().await {
+    match file.write_durable_at(buffer, offset).await {
         Err(_) if is_planted(Planted::RetryFailedSync) => file.sync_data().await,
         outcome => outcome,
     }
