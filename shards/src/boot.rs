@@ -64,7 +64,7 @@ fn open_shard(config: &NodeConfig, path: &Path, shard: ShardIndex) -> Result<Ope
         rondo_storage::open_shard(path, &options).map_err(|error| failed(&error))?;
     tracing::info!(shard = shard.0, report = ?recovered.report, "recovered");
     let core = core_of(config, shard.0.into()).map(|id| core_affinity::CoreId { id });
-    let reopener = Box::new(ShardReopener::new(path, options.store));
+    let reopener = Box::new(ShardReopener::new(path, options.store, options.vnode_bits));
     let companion = Companion::spawn(format!("companion-{}", shard.0), sorted, generation, core, reopener);
     let companion = companion.map_err(|error| failed(&error))?;
     let StoreRewrite { ratio, bytes_min } = config.store_rewrite;

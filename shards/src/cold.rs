@@ -101,7 +101,10 @@ impl Shard {
                     "the sorted store is open again"
                 );
                 self.cold.trouble = None;
-                self.store.add_wounds(wounds);
+                self.upkeep.reopened(generation);
+                if !wounds.is_empty() {
+                    self.take_wounds(wounds);
+                }
                 false
             }
             CompanionAnswer::Failed(reason) => {

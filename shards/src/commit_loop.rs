@@ -17,8 +17,8 @@ use rondo_protocol::event::DiskState;
 use rondo_protocol::now::Instant;
 use rondo_protocol::ticket::Lsn;
 use rondo_storage::{
-    Attempt, Batch, CompanionRequest, DiskCondition, FrozenTable, Manifest, Takes, WalWriter, WriteFailure,
-    finish_checkpoint, seal_log,
+    Attempt, Batch, CompanionRequest, DiskCondition, FrozenTable, LossesNoted, Manifest, Takes, WalWriter,
+    WriteFailure, finish_checkpoint, seal_log,
 };
 
 use crate::limits::STOP_TRIES_FOR;
@@ -63,9 +63,9 @@ pub(crate) async fn commit_loop(shard: SharedShard, mut log: Log) -> bool {
     first_fill(&shard, &mut log).await;
     loop {
         let is_busy = commit_one(&shard, &mut log, &mut held).await
+            | note_wounds(&shard, &mut log).await
             | finish_one(&shard, &mut log).await
-            | refill_one(&shard, &mut log).await
-            | note_wounds(&shard, &mut log).await;
+            | refill_one(&shard, &mut log).await;
         if is_busy {
             continue;
         }
@@ -141,7 +141,11 @@ async fn note_wounds(shard: &SharedShard, log: &mut Log) -> bool {
     let owed = shard.with(|shard| core::mem::take(&mut shard.jobs.owes_wounds).then(|| shard.store.wounds().clone()));
     let Some(wounds) = owed else { return false };
     let noted = wounds.note(log.writer.disk(), &mut log.manifest).await;
-    let Err(error) = noted else { return true };
+    let Err(error) = noted else {
+        // If it has no ear for it now, the next start finds the same losses, and knows them.
+        shard.with(|shard| drop(shard.cold.companion().ask(CompanionRequest::Run(Box::new(LossesNoted)))));
+        return true;
+    };
     shard.with(|shard| {
         tracing::warn!(shard = shard.index.0, %error, "what was lost could not be noted; it is tried again");
         shard.jobs.owes_wounds = true;
@@ -200,7 +204,9 @@ impl Shard {
     /// The checkpoint whose second half may be done (or tried again) now.
     fn next_finish(&mut self) -> Option<(Arc<FrozenTable>, u32)> {
         let now = self.facts.clock.instant();
-        if self.checkpoint.applied.is_none() || !self.disk.may_try(since_start(now)) {
+        // The store may be another one that lacks something: that is noted before the manifest names it.
+        let is_ready = self.checkpoint.applied.is_some() && !self.jobs.owes_wounds;
+        if !is_ready || !self.disk.may_try(since_start(now)) {
             return None;
         }
         self.disk.began(since_start(now));
@@ -210,7 +216,7 @@ impl Shard {
     /// At each beat: a write may not have come back, the room may have changed, something may be due to be tried again.
     pub(crate) fn beat_disk(&mut self) {
         self.look_at_disk();
-        if self.disk.wants_try(since_start(self.now.instant)) {
+        if self.disk.wants_try(since_start(self.now.instant)) || self.jobs.owes_wounds {
             self.commit_bell.ring();
         }
     }

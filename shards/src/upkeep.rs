@@ -114,6 +114,12 @@ impl Upkeep {
         }
     }
 
+    /// The store was opened again, as another generation if it had to be built anew.
+    pub(crate) fn reopened(&mut self, generation: u32) {
+        self.generation = generation;
+        self.is_stale = true;
+    }
+
     fn take_sizes(&mut self, sizes: ShardSizes) {
         // A store that was opened again counts from zero.
         if sizes.store.written_bytes_total < self.report.sizes.store.written_bytes_total {
@@ -166,7 +172,7 @@ impl Shard {
         self.upkeep.is_stale = true;
         if before != generation {
             let Upkeep { directory, config, .. } = &self.upkeep;
-            tracing::info!(shard = self.index.0, generation, "the rewritten store counts; the old one is removed");
+            tracing::info!(shard = self.index.0, generation, "the new store counts; the old one goes");
             remove_generation_later(directory, config.engine, before);
         }
     }

@@ -11,6 +11,7 @@
 //!
 //! ```text
 //! up ──a write or flush fails──► down: reads from the old handle, if it still answers ──it is time──► opening ──► up
+//!                                 └── it is damaged ──► a rescue: what the old handle gives goes into a new store ──► up
 //! ```
 //! A store that came back may have lost what was not flushed, so the checkpoint under way begins anew: every entry may be
 //! applied twice.
@@ -117,7 +118,7 @@ pub struct ReopenedStore {
     pub store: Box<dyn SortedStore>,
     /// Its generation.
     pub generation: u32,
-    /// What could not be saved; durably noted already.
+    /// What could not be saved: the shard has to note it durably before its manifest names this store.
     pub wounds: Vec<Wound>,
 }
 
@@ -135,10 +136,23 @@ impl fmt::Debug for ReopenedStore {
 /// Knows how to open the store of a shard again. May wait: it has a thread of its own, which is not pinned.
 pub trait ReopenStore: Send {
     /// Is there any point in opening it now? Asked every so often while the old handle still serves reads.
-    fn is_time(&mut self, kind: FailureKind) -> bool;
+    fn is_time(&mut self, kind: FailureKind, generation: u32) -> bool;
+    /// Begins to save what can be read of the damaged store of `generation` through its old handle, which stays where it is and
+    /// serves reads meanwhile. `None`: the store is to be opened again instead.
+    fn rescue(&mut self, generation: u32, upto: Lsn) -> Result<Option<Box<dyn StoreRescue>>, SortedStoreError> {
+        let _ = (generation, upto);
+        Ok(None)
+    }
     /// Opens the store of `generation`, which failed with `kind` and durably held all records up to `upto`. Nobody else has
     /// it open.
     fn reopen(&mut self, kind: FailureKind, generation: u32, upto: Lsn) -> Result<ReopenedStore, SortedStoreError>;
+}
+
+/// Carries what can be read of a damaged store into a new one, between the reads of others.
+pub trait StoreRescue: Send {
+    /// The next piece, a few milliseconds of work; the new store at the end. `old` is the same each time, and nobody writes to
+    /// it. After an error it is of no use any more; a [`FailureKind::Damaged`] one says that `old` gives nothing.
+    fn step(&mut self, old: &dyn SortedStore) -> Result<Option<ReopenedStore>, SortedStoreError>;
 }
 
 /// A handle on the companion thread. Dropping it ends the thread when it has done what it was asked.

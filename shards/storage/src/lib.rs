@@ -52,6 +52,7 @@ pub mod wounds;
 pub use checkpoint::{CheckpointJob, finish_checkpoint, seal_log};
 pub use companion::{
     ColdAnswer, ColdFound, ColdRead, Companion, CompanionAnswer, CompanionRequest, ReopenStore, ReopenedStore,
+    StoreRescue,
 };
 pub use disk::{Disk, DiskFile, StdDisk, run_ready};
 pub use disk_health::{Attempt, DiskCondition, DiskHealth, DiskReport, Room, Takes};
@@ -66,7 +67,7 @@ pub use open_shard::{OpenOptions, OpenShard, open_shard};
 pub use record::{LogRecord, Lsn};
 pub use recovery::{RecoverOptions, Recovered, RecoveryReport, recover};
 pub use relayout::{RelayoutError, RelayoutOptions, RelayoutPhase, RelayoutProgress, RelayoutReport, Tally, relayout};
-pub use reopen::ShardReopener;
+pub use reopen::{LossesNoted, ShardReopener};
 pub use rewrite::{RewriteEnd, RewriteJob, RewriteRule};
 pub use salvage::{LostRange, SalvageReport, all_lost, salvage};
 pub use set_aside::{SetAside, is_set_aside, set_aside};
@@ -74,7 +75,7 @@ pub use shard_store::{Delivery, Lookup, ShardStore};
 pub use sizes::{ShardSizes, SizesJob};
 pub use sorted_store::{
     Engine, FailureKind, LsmStore, MemorySortedStore, PageLimits, SledStore, SortedEntry, SortedStore,
-    SortedStoreError, StoreConfig, Stored, open_store, store_dir,
+    SortedStoreError, StoreConfig, Stored, Suspects, open_store, store_dir,
 };
 pub use stats::StoreStats;
 pub use store_job::{JobMoment, JobStep, StoreJob};

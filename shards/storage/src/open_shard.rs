@@ -74,7 +74,7 @@ pub fn open_shard(path: &Path, options: &OpenOptions) -> Result<OpenShard, Stora
     let mut recovered = match (recover_with(&mut *sorted, generation), &mut manifest) {
         // It opened, and failed when the log was to go into it.
         (Err(StorageError::Sorted(error)), Some(manifest)) if is_damage(&error) && rescued.wounds.is_empty() => {
-            let damage = Damage { what: error.to_string(), store: Some(sorted) };
+            let damage = Damage { what: error.to_string(), store: Some(sorted), is_behind: false };
             sorted = replace_store(path, &disk, options, manifest, damage, &mut rescued)?;
             recover_with(&mut *sorted, manifest.store)?
         }

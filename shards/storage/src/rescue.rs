@@ -7,15 +7,15 @@
 
 use crate::disk::{StdDisk, run_ready};
 use crate::error::StorageError;
-use crate::generations::remove_generation;
-use crate::key_journal::{KeyCensus, journal_path};
+use crate::generations::{mark_damaged, remove_generation, retire_generation};
+use crate::key_journal::KeyCensus;
 use crate::manifest::Manifest;
 use crate::open_shard::OpenOptions;
 use crate::record::Lsn;
 use crate::recovery::RecoveryReport;
 use crate::salvage::{LostRange, SalvageReport, all_lost, salvage};
 use crate::set_aside::set_aside;
-use crate::sorted_store::{FailureKind, SortedStore, SortedStoreError, open_store, store_dir};
+use crate::sorted_store::{FailureKind, SortedStore, SortedStoreError, StoreConfig, open_store, store_dir};
 use crate::wounds::{Wound, WoundCause, Wounds};
 use std::fs;
 use std::path::Path;
@@ -25,6 +25,8 @@ pub(crate) struct Damage {
     pub(crate) what: String,
     /// It, if it could be opened at all.
     pub(crate) store: Option<Box<dyn SortedStore>>,
+    /// Newer versions than it gives may be missing, of any key.
+    pub(crate) is_behind: bool,
 }
 
 /// Opens the store that the manifest names; `Err(Ok(damage))` if it is damaged or has lost its end.
@@ -34,7 +36,9 @@ pub(crate) fn open_named(
     manifest: &Manifest,
 ) -> Result<Result<Box<dyn SortedStore>, Damage>, StorageError> {
     let store = match open_store(path, manifest.store, &options.store) {
-        Err(error) if is_damage(&error) => return Ok(Err(Damage { what: error.to_string(), store: None })),
+        Err(error) if is_damage(&error) => {
+            return Ok(Err(Damage { what: error.to_string(), store: None, is_behind: true }));
+        }
         opened => opened?,
     };
     let what = match store.durable_upto() {
@@ -43,7 +47,7 @@ pub(crate) fn open_named(
         Err(error) if is_damage(&error) => error.to_string(),
         Err(error) => return Err(error.into()),
     };
-    Ok(Err(Damage { what, store: Some(store) }))
+    Ok(Err(Damage { what, store: Some(store), is_behind: true }))
 }
 
 /// Does trying again not help?
@@ -63,29 +67,9 @@ pub(crate) fn replace_store(
     damage: Damage,
     report: &mut RecoveryReport,
 ) -> Result<Box<dyn SortedStore>, StorageError> {
-    let (engine, old) = (options.store.engine, manifest.store);
-    let old_name = store_dir(engine, old);
-    tracing::error!(store = old_name, what = damage.what, "a sorted store is damaged; what can be read of it moves");
-    let mut new = open_fresh(path, options, old + 1)?;
-    let census = KeyCensus::read(&path.join(&old_name), manifest.upto).map_err(StorageError::io("read", &old_name))?;
-    let saved = match &damage.store {
-        Some(store) => Some(salvage(&**store, &mut *new, census.as_ref(), manifest.upto, &mut |_| ())?),
-        None => {
-            new.flush_durable(manifest.upto)?;
-            None
-        }
-    };
-    let lost = lost(&damage.what, saved.as_ref(), census.as_ref(), options.vnode_bits);
-    let wounds = lost.into_iter().map(|LostRange { from, to, keys, what }| Wound {
-        from,
-        to,
-        upto: manifest.upto,
-        keys,
-        cause: WoundCause::StoreLost,
-        what,
-        found_at_unix: options.unix_seconds,
-    });
-    let wounds: Vec<Wound> = wounds.collect();
+    let (engine, old, what) = (options.store.engine, manifest.store, damage.what.clone());
+    let of = Predecessor { path, config: options.store, generation: old, upto: manifest.upto };
+    let Successor { store: new, wounds } = build_successor(&of, damage, options.vnode_bits, options.unix_seconds)?;
     // Of records nobody knows a number, but something is lost.
     report.records_lost += 1;
     let choice = run_ready(Wounds::read_copies(disk))?;
@@ -95,17 +79,51 @@ pub(crate) fn replace_store(
     let next = Manifest { store: old + 1, is_wounded: true, lineage: options.salt, ..manifest.clone() };
     *manifest = next;
     run_ready(manifest.write(disk))?;
-    drop(damage.store);
-    let journal = journal_path(&path.join(&old_name));
-    let journal = journal.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    for name in [old_name, journal] {
-        if path.join(&name).exists() {
-            let aside = run_ready(set_aside(disk, &name, "unusable", options.unix_seconds))?;
-            report.set_aside.push((aside, damage.what.clone()));
-        }
-    }
+    let aside = retire_generation(path, engine, old).map_err(StorageError::io("set aside", &store_dir(engine, old)))?;
+    report.set_aside.extend(aside.into_iter().map(|aside| (aside, what.clone())));
     report.wounds.extend(wounds);
     Ok(new)
+}
+
+/// Which store is to have a successor, and up to which record it was durable.
+pub(crate) struct Predecessor<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) config: StoreConfig,
+    pub(crate) generation: u32,
+    pub(crate) upto: Lsn,
+}
+
+/// The next generation, durable, and what it lacks.
+pub(crate) struct Successor {
+    pub(crate) store: Box<dyn SortedStore>,
+    pub(crate) wounds: Vec<Wound>,
+}
+
+/// Builds the next generation from what can be read of a damaged store, which is closed afterwards. Nothing names the new one
+/// yet; the old one is marked, so that it is set aside when it does not count any more.
+pub(crate) fn build_successor(
+    of: &Predecessor<'_>,
+    damage: Damage,
+    vnode_bits: u8,
+    unix_seconds: u64,
+) -> Result<Successor, StorageError> {
+    let Predecessor { path, config, generation, upto } = of;
+    let old_name = store_dir(config.engine, *generation);
+    tracing::error!(store = old_name, what = damage.what, "a sorted store is damaged; what can be read of it moves");
+    let mut new = open_fresh(path, config, generation + 1)?;
+    let census = KeyCensus::read(&path.join(&old_name), *upto).map_err(StorageError::io("read", &old_name))?;
+    let saved = match &damage.store {
+        Some(store) => Some(salvage(&**store, &mut *new, census.as_ref(), *upto, &mut |_| ())?),
+        None => {
+            new.flush_durable(*upto)?;
+            None
+        }
+    };
+    let lost = lost(&damage, saved.as_ref(), census.as_ref(), vnode_bits);
+    let wounds = lost.into_iter().map(|range| range.into_wound(*upto, WoundCause::StoreLost, unix_seconds)).collect();
+    let marked = mark_damaged(path, config.engine, *generation, &damage.what);
+    marked.map_err(StorageError::io("mark as damaged", &old_name))?;
+    Ok(Successor { store: new, wounds })
 }
 
 /// What the store found to be lost becomes the shard's own, durably, and is then forgotten there.
@@ -134,20 +152,26 @@ pub(crate) fn take_losses(
 }
 
 /// An empty store; what an interrupted try has left there goes.
-fn open_fresh(path: &Path, options: &OpenOptions, generation: u32) -> Result<Box<dyn SortedStore>, StorageError> {
-    let removed = remove_generation(path, options.store.engine, generation);
-    removed.map_err(StorageError::io("remove", &store_dir(options.store.engine, generation)))?;
-    Ok(open_store(path, generation, &options.store)?)
+pub(crate) fn open_fresh(
+    path: &Path,
+    config: &StoreConfig,
+    generation: u32,
+) -> Result<Box<dyn SortedStore>, StorageError> {
+    let removed = remove_generation(path, config.engine, generation);
+    removed.map_err(StorageError::io("remove", &store_dir(config.engine, generation)))?;
+    Ok(open_store(path, generation, config)?)
 }
 
-/// What is missing. A store that could be opened has lost its newest versions, and nobody knows of which keys; of one that
-/// could not, the list of its keys tells which vnodes had how many.
-fn lost(what: &str, saved: Option<&SalvageReport>, census: Option<&KeyCensus>, vnode_bits: u8) -> Vec<LostRange> {
+/// What is missing. A store that has lost its end has lost its newest versions, and nobody knows of which keys; one that
+/// only could not be written to has what it gives. Of one that could not be opened the list of its keys tells which vnodes had
+/// how many.
+fn lost(damage: &Damage, saved: Option<&SalvageReport>, census: Option<&KeyCensus>, vnode_bits: u8) -> Vec<LostRange> {
+    let what = &damage.what;
     match saved {
-        Some(saved) => {
-            let what = format!("{} objects were saved, any of which may be old: {what}", saved.copied);
-            all_lost(None, vnode_bits, &what)
+        Some(saved) if damage.is_behind => {
+            all_lost(None, vnode_bits, &format!("{} objects were saved, any of which may be old: {what}", saved.copied))
         }
+        Some(saved) => saved.lost.clone(),
         None => all_lost(census, vnode_bits, &format!("nothing could be saved: {what}")),
     }
 }

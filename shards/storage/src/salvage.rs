@@ -9,11 +9,13 @@ use crate::record::Lsn;
 use crate::sorted_store::{
     KeyGap, PageLimits, ScanEntry, ScanPage, SortedEntry, SortedStore, SortedStoreError, split_stored_key,
 };
+use crate::wounds::{Wound, WoundCause};
 
 /// Pages of a salvage: as much as one piece of a checkpoint.
 const PAGE: PageLimits = PageLimits { entries_max: 64, bytes_max: 256 * 1024 };
-/// The new store is flushed whenever so much was copied, so that it does not gather more than a checkpoint would.
-const FLUSH_EVERY_BYTES: u64 = 64 << 20;
+/// The new store is flushed whenever so much was copied, so that it does not gather more than a checkpoint would, and reads
+/// of the old one do not wait for long.
+const FLUSH_EVERY_BYTES: u64 = 16 << 20;
 /// Ranges that a report names one by one; past it the last one grows to cover what follows.
 pub const LOST_RANGES_MAX: usize = 4096;
 
@@ -28,6 +30,14 @@ pub struct LostRange {
     pub keys: Option<u64>,
     /// What was found there.
     pub what: String,
+}
+
+impl LostRange {
+    /// What it means for the shard, if what is lost was written up to `upto`.
+    pub(crate) fn into_wound(self, upto: Lsn, cause: WoundCause, found_at_unix: u64) -> Wound {
+        let LostRange { from, to, keys, what } = self;
+        Wound { from, to, upto, keys, cause, what, found_at_unix }
+    }
 }
 
 /// How a salvage went.
@@ -57,27 +67,70 @@ pub fn salvage(
     upto: Lsn,
     progress: &mut dyn FnMut(u64),
 ) -> Result<SalvageReport, SortedStoreError> {
-    let mut report = SalvageReport::default();
-    let mut roll = RollCall { census, next: 0 };
-    let (mut from, mut unflushed) = (Some(Vec::new()), 0);
-    while let Some(start) = from.take() {
+    let mut salvage = Salvage::default();
+    while salvage.step(old, new, census)? {
+        progress(salvage.copied());
+    }
+    salvage.finish(new, census, upto)
+}
+
+/// A salvage in pieces, for whoever has other things to do between them.
+#[derive(Debug)]
+pub(crate) struct Salvage {
+    /// Where to go on; `None` at the end.
+    from: Option<Vec<u8>>,
+    unflushed: u64,
+    /// The first on the list of keys who was not called yet.
+    called: usize,
+    report: SalvageReport,
+}
+
+impl Default for Salvage {
+    fn default() -> Salvage {
+        Salvage { from: Some(Vec::new()), unflushed: 0, called: 0, report: SalvageReport::default() }
+    }
+}
+
+impl Salvage {
+    /// Copies a page; false when there was none left. `census` is the same each time.
+    pub(crate) fn step(
+        &mut self,
+        old: &dyn SortedStore,
+        new: &mut dyn SortedStore,
+        census: Option<&KeyCensus>,
+    ) -> Result<bool, SortedStoreError> {
+        let Some(start) = self.from.take() else { return Ok(false) };
         let page = old.scan(&start, u128::MAX, PAGE).unwrap_or_else(|error| all_from(start, &error));
         let bytes = copy(&page, new)?;
-        unflushed += bytes;
-        report.copied += page.entries.len() as u64;
-        report.bytes += bytes;
-        roll.page(&page, &mut report);
-        if unflushed >= FLUSH_EVERY_BYTES {
+        self.unflushed += bytes;
+        self.report.copied += page.entries.len() as u64;
+        self.report.bytes += bytes;
+        RollCall { census, next: &mut self.called }.page(&page, &mut self.report);
+        if self.unflushed >= FLUSH_EVERY_BYTES {
             // It is of no use before the end, so it does not claim to go anywhere.
             new.flush_durable(Lsn(0))?;
-            unflushed = 0;
+            self.unflushed = 0;
         }
-        progress(report.copied);
-        from = page.next;
+        self.from = page.next;
+        Ok(true)
     }
-    roll.end(&mut report);
-    new.flush_durable(upto)?;
-    Ok(report)
+
+    /// Objects copied so far.
+    pub(crate) fn copied(&self) -> u64 {
+        self.report.copied
+    }
+
+    /// Makes the new store durable up to `upto`.
+    pub(crate) fn finish(
+        mut self,
+        new: &mut dyn SortedStore,
+        census: Option<&KeyCensus>,
+        upto: Lsn,
+    ) -> Result<SalvageReport, SortedStoreError> {
+        RollCall { census, next: &mut self.called }.end(&mut self.report);
+        new.flush_durable(upto)?;
+        Ok(self.report)
+    }
 }
 
 /// What is lost with a store of which nothing can be read: its keys, one range for each of the `2^vnode_bits` vnodes that has
@@ -117,11 +170,11 @@ fn all_from(from: Vec<u8>, error: &SortedStoreError) -> ScanPage {
 struct RollCall<'a> {
     census: Option<&'a KeyCensus>,
     /// The first on the list who was not called yet.
-    next: usize,
+    next: &'a mut usize,
 }
 
 impl RollCall<'_> {
-    fn page(&mut self, page: &ScanPage, report: &mut SalvageReport) {
+    fn page(mut self, page: &ScanPage, report: &mut SalvageReport) {
         let unreadable =
             page.unreadable.iter().filter_map(|key| split_stored_key(key)).map(|(token, _)| (token, false));
         let mut present: Vec<(u128, bool)> = page.entries.iter().map(|entry| (entry.token, true)).collect();
@@ -129,8 +182,8 @@ impl RollCall<'_> {
         present.sort_unstable();
         for (token, is_readable) in present {
             self.missing_before(Some(token), report);
-            let is_listed = self.census.is_some_and(|census| census.tokens().get(self.next) == Some(&token));
-            self.next += usize::from(is_listed);
+            let is_listed = self.census.is_some_and(|census| census.tokens().get(*self.next) == Some(&token));
+            *self.next += usize::from(is_listed);
             if !is_readable {
                 report.lose(LostRange { from: token, to: token, keys: Some(1), what: "it is unreadable".to_owned() });
             }
@@ -140,20 +193,20 @@ impl RollCall<'_> {
         }
     }
 
-    fn end(&mut self, report: &mut SalvageReport) {
+    fn end(mut self, report: &mut SalvageReport) {
         self.missing_before(None, report);
     }
 
     /// Those on the list before `token` did not come.
     fn missing_before(&mut self, token: Option<u128>, report: &mut SalvageReport) {
         let Some(census) = self.census else { return };
-        let rest = &census.tokens()[self.next..];
+        let rest = &census.tokens()[*self.next..];
         let missing = token.map_or(rest.len(), |token| rest.partition_point(|&listed| listed < token));
         if let (Some(&from), Some(&to)) = (rest.first(), rest[..missing].last()) {
             let keys = census.is_exact().then_some(missing as u64);
             report.lose(LostRange { from, to, keys, what: "listed, but not in the store any more".to_owned() });
         }
-        self.next += missing;
+        *self.next += missing;
     }
 }
 

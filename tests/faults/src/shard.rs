@@ -8,9 +8,9 @@ use bytes::Bytes;
 use core::time::Duration;
 use rondo_storage::node_dir::NodeDirOptions;
 use rondo_storage::{
-    ColdRead, Companion, CompanionAnswer, CompanionRequest, Delivery, Engine, LogRecord, Lookup, Manifest, NodeDir,
-    OpenOptions, RecoveryReport, ShardReopener, ShardStore, StdDisk, StoreConfig, StoreLimits, WalLimits, WalWriter,
-    finish_checkpoint, open_shard, run_ready, seal_log,
+    ColdRead, Companion, CompanionAnswer, CompanionRequest, Delivery, Engine, LogRecord, Lookup, LossesNoted, Manifest,
+    NodeDir, OpenOptions, RecoveryReport, ShardReopener, ShardStore, StdDisk, StoreConfig, StoreLimits, WalLimits,
+    WalWriter, finish_checkpoint, open_shard, run_ready, seal_log,
 };
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -105,7 +105,7 @@ impl DrivenShard {
         }
         let disk = StdDisk::open(&*shard_path).map_err(text)?;
         let writer = WalWriter::resume(disk, recovered.position, wal);
-        let reopener = Box::new(ShardReopener::new(&shard_path, options.store));
+        let reopener = Box::new(ShardReopener::new(&shard_path, options.store, VNODE_BITS));
         let companion = Companion::spawn("companion".to_owned(), opened.sorted, opened.generation, None, reopener);
         Ok(DrivenShard {
             settings,
@@ -216,7 +216,9 @@ impl DrivenShard {
             CompanionAnswer::Reopened { wounds, .. } => {
                 self.is_down = false;
                 self.store.add_wounds(wounds);
-                Ok(())
+                run_ready(self.store.wounds().note(self.writer.disk(), &mut self.manifest)).map_err(text)?;
+                let noted = self.companion.ask(CompanionRequest::Run(Box::new(LossesNoted)));
+                noted.map_err(|_| "the companion does not listen".to_owned())
             }
             CompanionAnswer::Failed(what) => Err(what),
             CompanionAnswer::Got(_) | CompanionAnswer::Stopped => Err("an answer that nobody waits for".to_owned()),

@@ -1,6 +1,6 @@
 //! The thread beside the companion: does one long thing at a time, and says how it went.
 
-use super::{ReopenStore, ReopenedStore};
+use super::{ReopenStore, ReopenedStore, StoreRescue};
 use crate::record::Lsn;
 use crate::sorted_store::{FailureKind, FlushTask, SortedStore, SortedStoreError};
 use std::io;
@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(super) enum Task {
     /// The slow part of a flush.
     Flush(FlushTask),
-    /// Is it time to open the store again?
-    Look(FailureKind),
+    /// Is it time to do something about the store? `is_readable`: its old handle may still give what is to be saved.
+    Look { kind: FailureKind, generation: u32, upto: Lsn, is_readable: bool },
     /// Let go of the old handle, and open the store again.
     Open { old: Option<Box<dyn SortedStore>>, kind: FailureKind, generation: u32, upto: Lsn },
 }
@@ -21,9 +21,19 @@ pub(super) enum Done {
     /// A flush.
     Flushed(Result<(), SortedStoreError>),
     /// A look.
-    Looked(bool),
+    Looked(Look),
     /// An opening.
     Opened(Result<ReopenedStore, SortedStoreError>),
+}
+
+/// What a look came to.
+pub(super) enum Look {
+    /// Not yet.
+    Later,
+    /// The store is to be opened again.
+    Open,
+    /// What can be read through the old handle is to be saved.
+    Rescue(Box<dyn StoreRescue>),
 }
 
 /// The handle of the thread. Dropping it ends the thread after its present task.
@@ -65,11 +75,29 @@ impl Hands {
 fn perform(task: Task, reopen: &mut dyn ReopenStore) -> Done {
     match task {
         Task::Flush(flush) => Done::Flushed(guarded("flush", flush)),
-        Task::Look(kind) => Done::Looked(catch_unwind(AssertUnwindSafe(|| reopen.is_time(kind))).unwrap_or(true)),
+        Task::Look { kind, generation, upto, is_readable } => {
+            let is_time = catch_unwind(AssertUnwindSafe(|| reopen.is_time(kind, generation))).unwrap_or(true);
+            Done::Looked(match (is_time, kind) {
+                (false, _) => Look::Later,
+                (true, FailureKind::Damaged) if is_readable => begin_rescue(generation, upto, reopen),
+                (true, _) => Look::Open,
+            })
+        }
         Task::Open { old, kind, generation, upto } => {
             // Letting go of a failed store may itself go wrong; the files are judged when they are opened.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(old)));
             Done::Opened(guarded("open", || reopen.reopen(kind, generation, upto)))
+        }
+    }
+}
+
+fn begin_rescue(generation: u32, upto: Lsn, reopen: &mut dyn ReopenStore) -> Look {
+    match guarded("begin of a rescue", || reopen.rescue(generation, upto)) {
+        Ok(Some(rescue)) => Look::Rescue(rescue),
+        Ok(None) => Look::Open,
+        Err(error) => {
+            tracing::warn!(%error, "what can be read of a damaged store could not be saved; it is tried again");
+            Look::Later
         }
     }
 }

@@ -101,7 +101,7 @@ struct Opener {
 }
 
 impl ReopenStore for Opener {
-    fn is_time(&mut self, _: FailureKind) -> bool {
+    fn is_time(&mut self, _: FailureKind, _: u32) -> bool {
         self.time.recv().unwrap_or(false)
     }
     fn reopen(&mut self, kind: FailureKind, generation: u32, upto: Lsn) -> Result<ReopenedStore, SortedStoreError> {

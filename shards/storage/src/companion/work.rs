@@ -1,8 +1,8 @@
 //! What the companion thread does: whatever is most urgent, one piece at a time.
 
-use super::hands::{Done, Hands, Task};
+use super::hands::{Done, Hands, Look, Task};
 use super::jobs::Jobs;
-use super::{ColdAnswer, ColdFound, ColdRead, CompanionAnswer, CompanionRequest, ReopenedStore};
+use super::{ColdAnswer, ColdFound, ColdRead, CompanionAnswer, CompanionRequest, ReopenedStore, StoreRescue};
 use crate::checkpoint::CheckpointJob;
 use crate::limits::{REOPEN_AFTER_MAX, REOPEN_AFTER_MIN};
 use crate::record::Lsn;
@@ -29,7 +29,11 @@ struct Down {
     /// It may still answer reads.
     old: Option<Box<dyn SortedStore>>,
     kind: FailureKind,
-    /// When to look whether it is time to open it; `None` while the hands are at it.
+    /// What it gives goes into another one, meanwhile.
+    rescue: Option<Box<dyn StoreRescue>>,
+    /// A rescue found that the old handle gives nothing.
+    is_past_rescue: bool,
+    /// When to look whether it is time to open it; `None` while the hands or a rescue are at it.
     look_at: Option<Instant>,
     wait: Duration,
 }
@@ -151,6 +155,7 @@ impl Work {
             (Held::Up(_), None | Some(Checkpoint::Waiting(_))) => self.jobs.wait(),
             (Held::Up(_), Some(Checkpoint::Flushing(_) | Checkpoint::Resting(_))) => None,
             (Held::Down(_), _) if self.is_flushing => None,
+            (Held::Down(down), _) if down.rescue.is_some() => Some(Duration::ZERO),
             (Held::Down(down), _) => down.look_at.map(|at| at.saturating_duration_since(Instant::now())),
         }
     }
@@ -240,14 +245,39 @@ impl Work {
                 Some(other) => self.checkpoint = Some(other),
                 None => self.jobs.step(store, &mut self.generation),
             },
+            Held::Down(down) if down.rescue.is_some() => return self.step_rescue(),
             Held::Down(down) => {
                 if down.look_at.is_some_and(|at| at <= Instant::now()) {
                     down.look_at = None;
-                    self.hands.begin(Task::Look(down.kind));
+                    let (kind, is_readable) = (down.kind, down.old.is_some() && !down.is_past_rescue);
+                    let (generation, upto) = (self.generation, self.upto);
+                    self.hands.begin(Task::Look { kind, generation, upto, is_readable });
                 }
             }
         }
         None
+    }
+
+    /// The next piece of a rescue.
+    fn step_rescue(&mut self) -> Option<Ended> {
+        let Held::Down(down) = &mut self.held else { return None };
+        let (old, rescue) = down.old.as_ref().zip(down.rescue.as_mut())?;
+        let step = catch_unwind(AssertUnwindSafe(|| rescue.step(&**old))).unwrap_or_else(|panic| {
+            let what = format!("a rescue panicked: {}", panic_text(&*panic));
+            let (engine, path, kind) = (old.engine(), String::new(), FailureKind::Damaged);
+            Err(SortedStoreError::Failed { engine, path, what, kind })
+        });
+        match step {
+            Ok(None) => None,
+            Ok(Some(reopened)) => self.take_reopened(reopened),
+            Err(error) => {
+                tracing::warn!(%error, "what can be read of a damaged store could not be saved; it is tried again");
+                down.rescue = None;
+                down.is_past_rescue |= kind_of(&error) == FailureKind::Damaged;
+                down.rest();
+                None
+            }
+        }
     }
 
     fn take_done(&mut self, done: Done) -> Option<Ended> {
@@ -264,12 +294,16 @@ impl Work {
                 self.is_flushing = false;
                 None
             }
-            (Done::Looked(true), Held::Down(down)) => {
+            (Done::Looked(Look::Rescue(rescue)), Held::Down(down)) => {
+                down.rescue = Some(rescue);
+                None
+            }
+            (Done::Looked(Look::Open), Held::Down(down)) => {
                 let (old, kind) = (down.old.take(), down.kind);
                 self.hands.begin(Task::Open { old, kind, generation: self.generation, upto: self.upto });
                 None
             }
-            (Done::Looked(false), Held::Down(down)) => {
+            (Done::Looked(Look::Later), Held::Down(down)) => {
                 down.rest();
                 None
             }
@@ -295,7 +329,14 @@ impl Work {
     /// The store cannot go on: it is opened again after a while, and what it owes is applied again from the start.
     fn fail(&mut self, error: &SortedStoreError) -> Option<Ended> {
         let kind = kind_of(error);
-        let down = Held::Down(Down { old: None, kind, look_at: None, wait: Duration::ZERO });
+        let down = Held::Down(Down {
+            old: None,
+            kind,
+            rescue: None,
+            is_past_rescue: false,
+            look_at: None,
+            wait: Duration::ZERO,
+        });
         if let (Held::Up(store), Held::Down(down)) = (core::mem::replace(&mut self.held, down), &mut self.held) {
             down.old = Some(store);
             down.rest();
@@ -308,7 +349,9 @@ impl Work {
     fn take_reopened(&mut self, reopened: ReopenedStore) -> Option<Ended> {
         let ReopenedStore { store, generation, wounds } = reopened;
         let found = store.durable_upto();
-        self.held = Held::Up(store);
+        let before = core::mem::replace(&mut self.held, Held::Up(store));
+        // Letting go of a failed store may itself go wrong.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(before)));
         self.generation = generation;
         match found {
             Ok(found) if self.upto <= found => {}
