@@ -217,27 +217,90 @@ fn incarnation_of(cluster: &mut TestCluster) -> u64 {
 }
 
 #[test]
-fn a_damaged_backup_is_named_by_verify_and_not_restored_in_silence() {
+fn of_a_damaged_backup_everything_else_is_restored_and_what_is_not_is_told_exactly() {
     let mut cluster = TestCluster::start(1, 1);
     let backups = cluster.directory.path().join("backups");
-    fill(&connect(&cluster), 0);
+    let expected = fill(&connect(&cluster), 0);
     let made = create(&mut cluster, &backups, &[]);
     let id = made["backup"].as_str().expect("a name");
     let file = backups.join(id).join("shard-000.data");
     let mut bytes = fs::read(&file).expect("readable");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    let needle = b"round 0 of key-77 ";
+    let at = bytes.windows(needle.len()).position(|bytes| bytes == needle).expect("the value lies there");
+    bytes[at] ^= 1;
     fs::write(&file, bytes).expect("writable");
     let dir = backups.display().to_string();
     let verified = rondo(&["backup", "verify", &dir, id]);
     assert_eq!(verified.status.code(), Some(5), "{verified:?}");
     assert!(words(&verified).contains("shard-000.data is damaged at byte"), "{verified:?}");
+
+    let fresh = TestCluster::start(1, 1);
+    let (code, restored) = restore(&fresh, &backups, id, &[]);
+    let number = |field: &str| restored[field].as_u64().expect("a number");
+    assert_eq!(code, 5, "{restored}");
+    assert!(number("lost_records") > 0 && restored["lost"][0]["places"][0]["offset"].as_u64() > Some(0), "{restored}");
+    assert_eq!(number("restored") + number("deleted") + number("lost_records"), expected.len() as u64, "{restored}");
+    let client = connect(&fresh);
+    let mut missing = 0;
+    for (key, value) in expected.iter().filter(|(_, value)| value.is_some()) {
+        let got = client.get(key, &options("default")).expect("readable");
+        let got = got.value().map(|value| String::from_utf8_lossy(value).into_owned());
+        assert!(got.is_none() || got == *value, "{key}");
+        missing += u64::from(got.is_none());
+    }
+    assert!((1..=number("lost_records")).contains(&missing), "{missing} are missing: {restored}");
+
+    cluster.node(0).kill();
+    let data = cluster.directory.path().join("n0");
+    fs::remove_dir_all(&data).expect("removed");
+    let (code, rebuilt) = json(&["backup", "restore", &dir, id, "--to-data", &data.display().to_string()]);
+    assert_eq!((code, &rebuilt["lost_records"]), (5, &restored["lost_records"]), "{rebuilt}");
+    cluster.node(0).restart();
+    let lost = client_error(&cluster, "key-77");
+    assert!(lost.contains("could not read the stored bytes"), "what is missing is not answered as absent: {lost}");
+    let there = expected.iter().filter(|(_, value)| value.is_some());
+    let client = connect(&cluster);
+    let readable = there.filter(|(key, value)| {
+        client
+            .get(key.as_str(), &options("default"))
+            .is_ok_and(|got| got.value().map(|v| v.to_vec()) == value.as_ref().map(|text| text.clone().into_bytes()))
+    });
+    assert_eq!(readable.count() as u64, number("restored"));
+}
+
+fn client_error(cluster: &TestCluster, key: &str) -> String {
+    connect(cluster).get(key, &options("default")).expect_err("it is lost").to_string()
+}
+
+#[test]
+fn a_backup_with_a_missing_a_changed_or_a_foreign_file_is_named_and_used_as_far_as_it_goes() {
+    let mut cluster = TestCluster::start(1, 1);
+    let backups = cluster.directory.path().join("backups");
+    fill(&connect(&cluster), 0);
+    let made = create(&mut cluster, &backups, &[]);
+    let id = made["backup"].as_str().expect("a name");
+    let (dir, place) = (backups.display().to_string(), backups.join(id));
     let addresses = cluster.addresses().join(",");
-    let restored = rondo(&["backup", "restore", &dir, id, "--addr", &addresses]);
-    assert_eq!(restored.status.code(), Some(5), "{restored:?}");
-    fs::remove_file(&file).expect("removable");
-    let verified = rondo(&["backup", "verify", &dir]);
-    assert!(words(&verified).contains("is missing"), "{verified:?}");
+    let check = |words_of_verify: &str, exit_of_restore: i32| {
+        let verified = rondo(&["backup", "verify", &dir]);
+        assert_eq!(verified.status.code(), Some(5), "{verified:?}");
+        assert!(words(&verified).contains(words_of_verify), "{verified:?}");
+        let restored = rondo(&["backup", "restore", &dir, id, "--addr", &addresses]);
+        assert_eq!(restored.status.code(), Some(exit_of_restore), "{restored:?}");
+        words(&restored)
+    };
+    fs::write(place.join("notes.txt"), "mine").expect("writable");
+    assert!(check("notes.txt is foreign", 0).contains("0 are damaged"), "it hides nothing");
+    fs::remove_file(place.join("notes.txt")).expect("removable");
+
+    let manifest = fs::read_to_string(place.join("manifest")).expect("text");
+    fs::write(place.join("manifest"), manifest.replacen("\"records\": ", "\"records\": 1", 1)).expect("writable");
+    assert!(check("manifest is damaged: checksum", 5).contains("use another backup"), "nothing can be believed");
+    fs::write(place.join("manifest"), manifest).expect("writable");
+
+    fs::remove_file(place.join("shard-000.data")).expect("removable");
+    let said = check("shard-000.data is missing", 5);
+    assert!(said.contains("not restored: ") && said.contains("it is missing"), "{said}");
 }
 
 #[test]

@@ -78,6 +78,13 @@ pub const BACKUP_OVERLAY_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const BACKUP_RUNS_MAX: usize = 256;
 /// Blocks on their way from a copying job to its file.
 pub const BACKUP_PIECES_MAX: usize = 4;
+/// Bytes in which the next good block is looked for at once, behind a damaged one.
+pub const BACKUP_SEEK_BYTES: usize = 1024 * 1024;
+/// Places that look like a block and are none, past which the rest of a run is given up: each may cost the reading of a largest
+/// block.
+pub const BACKUP_SEEK_TRIES_MAX: usize = 256;
+/// Damaged places of one run that are told apart; past it the rest of the run is given up.
+pub const BACKUP_GAPS_MAX: usize = 256;
 /// A full backup and the increments on it; a reader has a block of each in memory.
 pub const BACKUP_CHAIN_MAX: usize = 128;
 /// Longest manifest of a backup, in bytes: 2^16 vnodes with some runs each, and then some.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use rondo_storage::backup::{
-    BackupError, BackupManifest, Chain, CopyJob, CopyWish, DataFile, FileFacts, FillTarget, JobProgress, Piece,
+    BackupError, BackupManifest, Chain, CopyJob, CopyWish, DataFile, FileFacts, FillTarget, JobProgress, Losses, Piece,
     Repository, backup_id, fill_shards, verify_backup, write_data_file,
 };
 use rondo_storage::{
@@ -115,7 +115,15 @@ fn quiet(_: &mut MemorySortedStore, _: &mut CopyJob) -> bool {
     true
 }
 
+/// All of a backup, which must be whole.
 fn read(repository: &Repository, id: &str) -> Result<Contents, BackupError> {
+    let (contents, losses) = read_what_is_left(repository, id)?;
+    assert_eq!(losses, Losses::default());
+    Ok(contents)
+}
+
+/// What can be read of a backup, and what cannot.
+fn read_what_is_left(repository: &Repository, id: &str) -> Result<(Contents, Losses), BackupError> {
     let mut reader = Chain::resolve(repository, id)?.read()?;
     let mut contents = Contents::new();
     let mut last = None;
@@ -125,7 +133,23 @@ fn read(repository: &Repository, id: &str) -> Result<Contents, BackupError> {
         last = Some(place.clone());
         contents.insert(place, (entry.lsn.0, entry.object.to_vec()));
     }
-    Ok(contents)
+    Ok((contents, reader.losses().clone()))
+}
+
+/// Nothing was read that is not there, and whatever is not read lies in a place that is told.
+fn check_what_is_left(expected: &Contents, left: &Contents, losses: &Losses) {
+    for (key, value) in left {
+        assert_eq!(expected.get(key), Some(value), "{key:x?}");
+    }
+    let is_told = |token: u128| {
+        let mut places = losses.parts.iter().flat_map(|part| &part.places);
+        places.any(|place| (place.from..=place.to).contains(&token))
+    };
+    for ((token, _), _) in expected.iter().filter(|(key, _)| !left.contains_key(*key)) {
+        assert!(is_told(*token), "{token:032x} is missing in silence: {losses:?}");
+    }
+    let missing = (expected.len() - left.len()) as u64;
+    assert!(missing <= losses.records + losses.withheld, "{missing} are missing: {losses:?}");
 }
 
 fn contents_of(store: &MemorySortedStore) -> Contents {
@@ -229,7 +253,7 @@ proptest! {
             fs::write(repository.backup_path(&full.id).join("manifest"), text).expect("writable");
         }
         prop_assert!(!verify_backup(&repository, &full.id, &mut |_| ()).is_sound());
-        prop_assert!(read(&repository, &full.id).is_err());
+        prop_assert!(read_what_is_left(&repository, &full.id).is_ok_and(|(_, losses)| losses.records > 0) == header);
     }
 }
 
@@ -260,19 +284,101 @@ fn problems(repository: &Repository, id: &str) -> String {
 }
 
 #[test]
-fn a_changed_byte_anywhere_is_found_and_never_read_as_a_record() {
+fn a_changed_byte_anywhere_is_found_and_costs_the_records_of_its_block_alone() {
     let (_directory, repository, [full, _]) = two_backups();
     let path = data_path(&repository, &full.id);
     let (whole, expected) = (fs::read(&path).expect("readable"), read(&repository, &full.id).expect("sound"));
-    for at in (0..whole.len()).step_by(997) {
+    for at in (0..whole.len()).step_by(4999) {
         let mut changed = whole.clone();
         changed[at] ^= 0x10;
         fs::write(&path, &changed).expect("writable");
         let said = problems(&repository, &full.id);
         assert!(said.contains("shard-000.data is damaged"), "{said}");
-        if let Ok(contents) = read(&repository, &full.id) {
-            assert_eq!(contents, expected, "byte {at} changed what is read");
+        let (left, losses) = read_what_is_left(&repository, &full.id).expect("it goes on");
+        check_what_is_left(&expected, &left, &losses);
+        assert_eq!((losses.records, losses.withheld), ((expected.len() - left.len()) as u64, 0), "byte {at}");
+        assert!(losses.parts.len() <= 1 && left.len() >= 40, "byte {at} cost {} records", losses.records);
+    }
+}
+
+#[test]
+fn what_a_damaged_increment_may_have_replaced_is_not_taken_from_its_parent() {
+    let (_directory, repository, [full, increment]) = two_backups();
+    let expected = read(&repository, &increment.id).expect("sound");
+    let path = data_path(&repository, &increment.id);
+    let mut bytes = fs::read(&path).expect("readable");
+    let at = bytes.windows(3).rposition(|bytes| bytes == b"new").expect("the block of the key that was written anew");
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).expect("writable");
+    let (left, losses) = read_what_is_left(&repository, &increment.id).expect("it goes on");
+    check_what_is_left(&expected, &left, &losses);
+    assert!(!left.contains_key(&key(3)), "the parent has an old value of it");
+    assert_eq!((losses.records, losses.withheld), (1, 25), "its block may have had any key of its vnode");
+    let (from_parent, _) = read_what_is_left(&repository, &full.id).expect("sound");
+    assert_eq!(from_parent.get(&key(3)), Some(&(4, vec![3; 5000])), "who wants the old value asks for the parent");
+}
+
+#[test]
+fn without_its_file_a_shards_part_is_lost_and_the_other_shards_are_read() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let repository = Repository::create(directory.path(), CLUSTER).expect("there is room");
+    let id = backup_id(1_000_000, "n1");
+    let partial = repository.begin(&id, "n1").expect("there is room");
+    let mut files = Vec::new();
+    for shard in 0..2 {
+        let mut store = MemorySortedStore::new();
+        for n in (0..40).filter(|n| (key(*n).0 >> 126) as u16 % 2 == shard) {
+            apply(&mut store, None, &[(n, n + 1, vec![n as u8; 5000])]);
         }
+        let (pieces_in, pieces) = flume::unbounded::<Piece>();
+        let wish = CopyWish { vnode_bits: BITS, prefix: Vec::new(), after: Lsn(0), wounds: Wounds::default() };
+        let mut job = CopyJob::new(wish, pieces_in, Arc::default(), Arc::default());
+        while !matches!(job.step(&mut store, JobMoment { is_between_checkpoints: true }), JobStep::Done) {}
+        let seal = u64::from(shard) + 1;
+        let facts = FileFacts { shard, vnode_bits: BITS, seal, lineage: 9, upto: 40, after: 0, hlc_bound: 0 };
+        files.push(write_data_file(partial.path(), &facts, &pieces).expect("written"));
+    }
+    let counts = [files[0].records, files[1].records];
+    partial.finish(&manifest(id.clone(), None, files)).expect("finished");
+    let expected = read(&repository, &id).expect("sound");
+    let data = repository.backup_path(&id).join("shard-001.data");
+    let bytes = fs::read(&data).expect("readable");
+    // Cut off: what is before the cut is there.
+    fs::write(&data, &bytes[..bytes.len() - 1]).expect("writable");
+    let (left, losses) = read_what_is_left(&repository, &id).expect("it goes on");
+    check_what_is_left(&expected, &left, &losses);
+    assert!(losses.records < counts[1] && (left.len() as u64) + losses.records == 40, "{losses:?}");
+    fs::remove_file(&data).expect("removable");
+    let (left, losses) = read_what_is_left(&repository, &id).expect("it goes on");
+    check_what_is_left(&expected, &left, &losses);
+    assert_eq!((left.len() as u64, losses.records), (counts[0], counts[1]));
+    assert!(losses.parts.iter().all(|part| part.path == data && part.places[0].what == "it is missing"), "{losses:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// Any bytes of any file of a chain, changed, zeroed or swapped.
+    #[test]
+    fn whatever_is_damaged_in_a_chain_nothing_false_is_read_and_nothing_is_missing_in_silence(
+        faults in proptest::collection::vec((any::<bool>(), any::<proptest::sample::Index>(), 1..20_000_usize, 0..3), 1..4),
+    ) {
+        let (_directory, repository, [full, increment]) = two_backups();
+        let expected = read(&repository, &increment.id).expect("sound");
+        for (is_of_increment, at, length, kind) in faults {
+            let path = data_path(&repository, if is_of_increment { &increment.id } else { &full.id });
+            let mut bytes = fs::read(&path).expect("readable");
+            let at = at.index(bytes.len());
+            let end = (at + length).min(bytes.len());
+            match kind {
+                0 => bytes[at] ^= 0x40,
+                1 => bytes[at..end].fill(0),
+                _ => bytes[at..end].rotate_left((end - at) / 2),
+            }
+            fs::write(&path, bytes).expect("writable");
+        }
+        let (left, losses) = read_what_is_left(&repository, &increment.id).expect("it goes on");
+        check_what_is_left(&expected, &left, &losses);
     }
 }
 
@@ -287,7 +393,8 @@ fn a_missing_a_foreign_and_a_shortened_file_are_named() {
     assert!(problems(&repository, &increment.id).contains("expected"));
     fs::remove_file(&path).expect("removable");
     assert!(problems(&repository, &increment.id).contains("shard-000.data is missing"));
-    assert!(matches!(read(&repository, &increment.id), Err(BackupError::Io { .. })));
+    let (_, losses) = read_what_is_left(&repository, &increment.id).expect("it goes on");
+    assert_eq!(losses.records, 2, "{losses:?}");
 }
 
 #[test]
@@ -415,6 +522,7 @@ fn shards_filled_from_a_chain_open_with_all_of_it_on_both_engines() {
         let mut reader = Chain::resolve(&repository, &increment.id).and_then(|chain| chain.read()).expect("sound");
         let next = || reader.next_entry().map_err(|_| StorageError::Poisoned { first: "the chain".to_owned() });
         let filled = fill_shards(&target, |token| ((token >> 126) % 3) as u16, next, |_| ()).expect("filled");
+        let filled = filled.settle(&target, |_| Wounds::default()).expect("settled");
         assert_eq!(filled.records, expected.len() as u64);
         let mut found = Contents::new();
         for (shard, path) in (0..).zip(&shards) {

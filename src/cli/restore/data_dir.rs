@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use indicatif::HumanBytes;
 use rondo_protocol::ring::{Token, VNodeBits, shard_of};
-use rondo_storage::backup::{BackupError, BackupManifest, Chain, FillTarget, Filled, fill_shards};
+use rondo_storage::backup::{BackupError, BackupManifest, Chain, FillTarget, Filled, Losses, fill_shards};
 use rondo_storage::node_dir::NodeDirOptions;
-use rondo_storage::{Engine, NodeDir, NodeDirError, StorageError, StoreConfig};
+use rondo_storage::{Engine, NodeDir, NodeDirError, StorageError, StoreConfig, Wound, Wounds};
 use serde_json::json;
 
+use super::lost::{lost_json, tell_lost};
 use crate::cli::backup::unusable;
 use crate::cli::data::eprint_line;
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -29,6 +30,13 @@ pub(super) struct Wanted<'a> {
     pub(super) shards: Option<u16>,
     pub(super) engine: Engine,
     pub(super) json: bool,
+}
+
+/// What was built.
+struct Built {
+    filled: Filled,
+    incarnation: u32,
+    losses: Losses,
 }
 
 /// Builds it and reports.
@@ -48,9 +56,9 @@ pub(super) fn restore(chain: &Chain, wanted: &Wanted<'_>) -> Outcome {
     refuse_full(wanted.data).map_err(|error| unusable(&error))?;
     let building = beside(wanted.data);
     remove_leftover(&building).map_err(|error| unusable(&error))?;
-    let (filled, incarnation) = build(chain, wanted, &building)?;
+    let built = build(chain, wanted, &building)?;
     take_name(&building, wanted.data).map_err(|error| unusable(&error))?;
-    report(manifest, wanted, filled, incarnation)
+    report(manifest, wanted, &built)
 }
 
 /// Only what is not there, or empty, may become the directory.
@@ -87,7 +95,7 @@ fn beside(data: &Path) -> PathBuf {
     data.with_file_name(name)
 }
 
-fn build(chain: &Chain, wanted: &Wanted<'_>, path: &Path) -> Result<(Filled, u32), Failure> {
+fn build(chain: &Chain, wanted: &Wanted<'_>, path: &Path) -> Result<Built, Failure> {
     let manifest = chain.newest();
     let shards = wanted.shards.unwrap_or(manifest.files.len() as u16);
     let unfit = |error: &dyn core::fmt::Display| Failure::new(Exit::BadInput, error);
@@ -112,8 +120,24 @@ fn build(chain: &Chain, wanted: &Wanted<'_>, path: &Path) -> Result<(Filled, u32
     );
     bar.finish_and_clear();
     let filled = filled.map_err(|failure| failure.0)?;
+    let losses = reader.losses().clone();
+    let wounds = losses.wounds(manifest, unix_millis() / 1000);
+    // A wound within one vnode is its shard's, any other may concern all of them.
+    let owner = |wound: &Wound| {
+        let [first, last] = [wound.from, wound.to].map(|token| bits.vnode(Token(token)));
+        (first == last).then(|| shard_of(first, shards).0)
+    };
+    let of_shard = |shard: u16| {
+        let mut own = Wounds::default();
+        wounds
+            .iter()
+            .filter(|wound| owner(wound).is_none_or(|owner| owner == shard))
+            .for_each(|wound| own.add(wound.clone()));
+        own
+    };
+    let filled = filled.settle(&target, of_shard).map_err(|error| FillFailure::from(error).0)?;
     directory.close_clean().map_err(|error| unfit(&error))?;
-    Ok((filled, incarnation))
+    Ok(Built { filled, incarnation, losses })
 }
 
 /// The next incarnation is above the one of the backup, and never behind the clock.
@@ -160,13 +184,15 @@ fn take_name(building: &Path, data: &Path) -> Result<(), BackupError> {
     fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io("sync", parent))
 }
 
-fn report(manifest: &BackupManifest, wanted: &Wanted<'_>, filled: Filled, incarnation: u32) -> Outcome {
+fn report(manifest: &BackupManifest, wanted: &Wanted<'_>, built: &Built) -> Outcome {
+    let Built { filled, incarnation, losses: lost } = built;
     let mut out = std::io::stdout().lock();
     let losses = manifest.losses();
     if wanted.json {
         let line = json!({
             "data": wanted.data.display().to_string(), "node": manifest.node, "incarnation": incarnation,
             "records": filled.records, "bytes": filled.bytes, "losses": losses,
+            "lost_records": lost.records, "withheld": lost.withheld, "lost": lost_json(lost),
         });
         writeln!(out, "{line}")?;
     } else {
@@ -176,5 +202,10 @@ fn report(manifest: &BackupManifest, wanted: &Wanted<'_>, filled: Filled, incarn
     }
     out.flush()?;
     losses.iter().for_each(|loss| eprint_line(&format!("rondo: not in the backup: {loss}")));
-    Ok(if losses.is_empty() { Exit::Done } else { Exit::Damaged })
+    tell_lost(lost);
+    if losses.is_empty() && lost.is_empty() {
+        return Ok(Exit::Done);
+    }
+    eprint_line("rondo: what is missing is answered as unreadable: rondo damage list --data DIR");
+    Ok(Exit::Damaged)
 }

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use rondo_protocol::object::{EncodedObject, SiblingKind};
 use rondo_protocol::ring::ObjectKey;
 use rondo_protocol::view::ConflictPolicy;
-use rondo_storage::backup::{Chain, ChainReader};
+use rondo_storage::backup::{Chain, ChainReader, Losses};
 use rondo_storage::sorted_store::ScanEntry;
 
 use super::super::backup::unusable;
@@ -67,6 +67,17 @@ impl Merged {
     /// Records in all backups: a bound for the keys to come.
     pub(super) fn records(&self) -> u64 {
         self.records
+    }
+
+    /// What the backups themselves have lost; all of it at the end.
+    pub(super) fn losses(&self) -> Losses {
+        let mut all = Losses::default();
+        for (reader, _) in &self.sources {
+            let Losses { parts, records, withheld } = reader.losses().clone();
+            all.parts.extend(parts);
+            (all.records, all.withheld) = (all.records + records, all.withheld + withheld);
+        }
+        all
     }
 
     /// Records read so far.

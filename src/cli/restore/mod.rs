@@ -1,6 +1,7 @@
 //! `rondo backup restore`: through the ring of a running cluster, or as a node's own data directory.
 
 mod data_dir;
+mod lost;
 mod merged;
 mod put;
 
@@ -22,6 +23,9 @@ pub(crate) const HELP: &str = "Examples:
 Through the ring (the first two): every value is put as a client would put it, so the cluster may have any number of nodes. A
 backup is of one node; name those of all nodes with --with, and each key is merged from all of them before it is put. It may
 be interrupted and repeated: what is there already is not put again.
+
+Where a backup is damaged, everything else is restored, what is not is listed, and the command ends with 5. If it must be all
+or nothing, run rondo backup verify first.
 
 As a data directory (the last): for the very node that the backup is of, while it is stopped and its directory lost.";
 

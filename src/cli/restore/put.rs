@@ -16,11 +16,13 @@ use indicatif::ProgressBar;
 use rondo_client::{Changed, Client, Error, Get, Operation, Options, Outcome as Answer};
 use rondo_protocol::view::ConflictPolicy;
 use rondo_protocol::wire::reply::Refusal;
+use rondo_storage::backup::Losses;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Existing;
+use super::lost::{lost_json, tell_lost};
 use super::merged::{Merged, Next, Restored};
 use crate::cli::data::eprint_line;
 use crate::cli::exit::{Exit, Failure, Outcome};
@@ -48,6 +50,8 @@ pub(super) struct Tally {
     undecodable: u64,
     /// The first of the last two.
     troubles: Vec<String>,
+    /// What the backup itself has lost.
+    lost: Losses,
 }
 
 /// Keys of one keyspace that travel together.
@@ -118,6 +122,7 @@ fn read_groups(mut merged: Merged, groups: &flume::Sender<Group>, bar: &Progress
                     // As above.
                     let _ = groups.send(group);
                 }
+                tally.lost = merged.losses();
                 return Ok(tally);
             }
         }
@@ -297,24 +302,28 @@ impl Tally {
         self.refused += other.refused;
         self.undecodable += other.undecodable;
         other.troubles.into_iter().for_each(|trouble| self.name(trouble));
+        if !other.lost.is_empty() {
+            self.lost = other.lost; // Only the reader of the backup knows of any.
+        }
     }
 
     fn exit(&self) -> Exit {
-        match (self.refused, self.undecodable) {
-            (0, 0) => Exit::Done,
-            (0, _) => Exit::Damaged,
-            (_, _) => Exit::Unknown,
+        match (self.refused, self.undecodable, self.lost.is_empty()) {
+            (0, 0, true) => Exit::Done,
+            (0, _, _) => Exit::Damaged,
+            (_, _, _) => Exit::Unknown,
         }
     }
 }
 
 fn report(tally: &Tally, is_json: bool) -> Outcome {
-    let Tally { restored, already, left_alone, deleted, refused, undecodable, troubles } = tally;
+    let Tally { restored, already, left_alone, deleted, refused, undecodable, troubles, lost } = tally;
     let mut out = std::io::stdout().lock();
     if is_json {
         let line = json!({
             "restored": restored, "already": already, "left_alone": left_alone, "deleted": deleted,
             "refused": refused, "undecodable": undecodable, "troubles": troubles,
+            "lost_records": lost.records, "withheld": lost.withheld, "lost": lost_json(lost),
         });
         writeln!(out, "{line}")?;
     } else {
@@ -329,6 +338,7 @@ fn report(tally: &Tally, is_json: bool) -> Outcome {
     }
     out.flush()?;
     troubles.iter().for_each(|trouble| eprint_line(&format!("rondo: {trouble}")));
+    tell_lost(lost);
     if *refused > 0 {
         eprint_line("rondo: run the same command again for what was refused; what is restored is not put twice");
     }

@@ -1,17 +1,12 @@
-//! A backup with the ones that it is an increment of, read as one: the newest record of each key, in ring order.
-//!
-//! Records of one lineage are numbered, so of several the one with the highest number is the newest; which backup or run
-//! it stands in does not matter.
+//! A backup with the ones that it is an increment of.
 
+use super::chain_reader::ChainReader;
 use super::error::BackupError;
-use super::manifest::{BackupManifest, DataFile, Run};
-use super::reader::{DataReader, RunCursor};
+use super::manifest::BackupManifest;
 use super::repository::Repository;
 use crate::limits::BACKUP_CHAIN_MAX;
-use crate::sorted_store::ScanEntry;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// A backup and its parents, oldest first: a full one, then the increments.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -59,18 +54,7 @@ impl Chain {
 
     /// All records, each key once, in ring order.
     pub fn read(&self) -> Result<ChainReader, BackupError> {
-        let (mut files, mut runs) = (Vec::new(), Vec::new());
-        for (directory, manifest) in &self.links {
-            for entry in &manifest.files {
-                // Better now than half way through that one is missing; kept open they might be too many.
-                DataReader::open(directory, entry, manifest.vnode_bits)?;
-                runs.extend(entry.runs.iter().map(|&run| (run, files.len())));
-                files.push((directory.clone(), entry.clone()));
-            }
-        }
-        // Runs of one vnode stand together; a vnode belongs to one shard.
-        runs.sort_by_key(|(run, _)| run.vnode);
-        Ok(ChainReader { files, runs: runs.into(), vnode_bits: self.newest().vnode_bits, cursors: Vec::new() })
+        ChainReader::open(self)
     }
 }
 
@@ -96,59 +80,4 @@ pub(super) fn check_link(parent: &BackupManifest, child: &BackupManifest) -> Res
         }
     }
     Ok(())
-}
-
-/// Goes through the records of a chain.
-#[derive(Debug)]
-pub struct ChainReader {
-    files: Vec<(PathBuf, DataFile)>,
-    /// By vnode, each with the place of its file.
-    runs: VecDeque<(Run, usize)>,
-    vnode_bits: u8,
-    /// Of the present vnode.
-    cursors: Vec<RunCursor>,
-}
-
-impl ChainReader {
-    /// The next key's newest record; `None` at the end.
-    pub fn next_entry(&mut self) -> Result<Option<ScanEntry>, BackupError> {
-        loop {
-            self.cursors.retain(|cursor| cursor.head().is_some());
-            if self.cursors.is_empty() && !self.open_vnode()? {
-                return Ok(None);
-            }
-            if let Some(entry) = self.take_first()? {
-                return Ok(Some(entry));
-            }
-        }
-    }
-
-    /// Opens all runs of the next vnode; false if there is none.
-    fn open_vnode(&mut self) -> Result<bool, BackupError> {
-        let Some(vnode) = self.runs.front().map(|(run, _)| run.vnode) else { return Ok(false) };
-        while self.runs.front().is_some_and(|(run, _)| run.vnode == vnode) {
-            let (run, file) = self.runs.pop_front().expect("it was there a line ago");
-            let (directory, entry) = &self.files[file];
-            let reader = Arc::new(DataReader::open(directory, entry, self.vnode_bits)?);
-            self.cursors.push(RunCursor::open(&reader, run, self.vnode_bits)?);
-        }
-        Ok(true)
-    }
-
-    /// Takes the first key's records off all runs and gives the newest.
-    fn take_first(&mut self) -> Result<Option<ScanEntry>, BackupError> {
-        let heads = self.cursors.iter().filter_map(RunCursor::head);
-        let Some(first) = heads.map(|entry| (entry.token, entry.routed.clone())).min() else { return Ok(None) };
-        let mut newest: Option<ScanEntry> = None;
-        for cursor in &mut self.cursors {
-            if cursor.head().is_none_or(|entry| (entry.token, &entry.routed) != (first.0, &first.1)) {
-                continue;
-            }
-            let taken = cursor.take()?;
-            if taken.as_ref().map(|entry| entry.lsn) > newest.as_ref().map(|entry| entry.lsn) {
-                newest = taken;
-            }
-        }
-        Ok(newest)
-    }
 }

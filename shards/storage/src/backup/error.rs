@@ -108,6 +108,26 @@ impl BackupError {
         move |source| BackupError::Io { action, path: path.to_owned(), source }
     }
 
+    /// Is a part of a backup not what was written: changed, cut off, gone, or not given back by its disk?
+    pub(super) fn is_damage(&self) -> bool {
+        let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let is_unreadable = |error: &io::Error| error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+        match self {
+            BackupError::Damaged { .. } => true,
+            BackupError::Io { source, .. } => is_gone(source) || is_unreadable(source),
+            _ => false,
+        }
+    }
+
+    /// What is wrong, where the place is said already.
+    pub(super) fn brief(&self) -> String {
+        match self {
+            BackupError::Damaged { what, .. } => what.clone(),
+            BackupError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "it is missing".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     pub(super) fn damaged(path: &Path, offset: Option<u64>, what: impl Into<String>) -> BackupError {
         BackupError::Damaged { path: path.to_owned(), offset, what: what.into() }
     }

@@ -9,6 +9,7 @@ use crate::limits::{CHECKPOINT_PIECE_BYTES, CHECKPOINT_PIECE_ENTRIES};
 use crate::manifest::Manifest;
 use crate::record::Lsn;
 use crate::sorted_store::{ScanEntry, SortedEntry, SortedStore, StoreConfig, open_store};
+use crate::wounds::Wounds;
 use std::path::PathBuf;
 
 /// Bytes between two flushes of a store that is being filled: bounds what it holds in memory.
@@ -36,6 +37,12 @@ pub struct Filled {
     pub bytes: u64,
 }
 
+/// Shards whose stores have everything, and which no manifest vouches for yet.
+pub struct FilledShards {
+    filled: Filled,
+    shards: Vec<Filling>,
+}
+
 struct Filling {
     path: PathBuf,
     store: Box<dyn SortedStore>,
@@ -47,13 +54,13 @@ struct Filling {
 }
 
 /// Fills the shards with what `next` gives until it gives nothing; `shard_of` says where a token belongs. `progress` is told of
-/// every piece.
+/// every piece. Nothing counts before [`FilledShards::settle`].
 pub fn fill_shards<E: From<StorageError>>(
     target: &FillTarget,
     shard_of: impl Fn(u128) -> u16,
     mut next: impl FnMut() -> Result<Option<ScanEntry>, E>,
     mut progress: impl FnMut(Filled),
-) -> Result<Filled, E> {
+) -> Result<FilledShards, E> {
     let mut filled = Filled::default();
     let mut shards = Vec::with_capacity(target.shards.len());
     for path in &target.shards {
@@ -70,11 +77,18 @@ pub fn fill_shards<E: From<StorageError>>(
             progress(filled);
         }
     }
-    for (shard, index) in shards.into_iter().zip(0..) {
-        shard.finish(target, index)?;
-    }
     progress(filled);
-    Ok(filled)
+    Ok(FilledShards { filled, shards })
+}
+
+impl FilledShards {
+    /// Makes them durable, and whole: `wounds` says for each of them what is missing in it.
+    pub fn settle(self, target: &FillTarget, mut wounds: impl FnMut(u16) -> Wounds) -> Result<Filled, StorageError> {
+        for (shard, index) in self.shards.into_iter().zip(0..) {
+            shard.finish(target, index, &wounds(index))?;
+        }
+        Ok(self.filled)
+    }
 }
 
 impl Filling {
@@ -111,13 +125,17 @@ impl Filling {
     }
 
     /// Everything is durable in the store before a manifest says so.
-    fn finish(mut self, target: &FillTarget, shard: u16) -> Result<(), StorageError> {
+    fn finish(mut self, target: &FillTarget, shard: u16, wounds: &Wounds) -> Result<(), StorageError> {
         self.apply()?;
         self.store.flush_durable(self.last)?;
         let disk = StdDisk::open(&self.path).map_err(StorageError::io("open", &self.path.display().to_string()))?;
         let lineage = target.lineage ^ u64::from(shard);
+        if !wounds.is_empty() {
+            run_ready(wounds.write(&disk, 1))?;
+        }
         let mut manifest = Manifest {
             hlc_bound: target.hlc_bound,
+            is_wounded: !wounds.is_empty(),
             ..Manifest::new(shard, target.store.engine.name(), lineage, self.last)
         };
         run_ready(manifest.write(&disk))

@@ -14,7 +14,8 @@ const MAGIC: [u8; 8] = *b"RONDOBKD";
 pub(crate) const VERSION: u16 = 1;
 /// Bytes of a file's header.
 pub(crate) const HEADER_BYTES: usize = 32;
-const BLOCK_MAGIC: [u8; 4] = *b"RBLK";
+/// What every block begins with.
+pub(crate) const BLOCK_MAGIC: [u8; 4] = *b"RBLK";
 /// Bytes of a block's header.
 pub(crate) const BLOCK_HEADER_BYTES: usize = 32;
 /// Bytes of a record's header.

@@ -1,19 +1,19 @@
-//! Reads a data file back: its header, its blocks one by one, and its runs as streams of records.
+//! Reads a data file back: its header, its blocks one by one, and the next good one where one is damaged.
 //!
 //! Nothing is believed before its checksum agrees, and nothing is allocated before its length is within bounds.
 
 use super::error::BackupError;
-use super::format::{BLOCK_HEADER_BYTES, BlockHeader, BlockPlace, FileHeader, HEADER_BYTES, take_record};
-use super::manifest::{DataFile, Run};
-use crate::sorted_store::ScanEntry;
+use super::format::{BLOCK_HEADER_BYTES, BLOCK_MAGIC, BlockHeader, BlockPlace, FileHeader, HEADER_BYTES};
+use super::manifest::DataFile;
+use crate::limits::{BACKUP_SEEK_BYTES, BACKUP_SEEK_TRIES_MAX, PAGE_BYTES};
 use bytes::Bytes;
+use core::ops::Range;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-/// An open data file whose header is the one that its manifest promises.
+/// An open data file.
 #[derive(Debug)]
 pub(super) struct DataReader {
     path: PathBuf,
@@ -33,23 +33,32 @@ pub(super) struct Block {
 }
 
 impl DataReader {
-    /// Opens the file of `entry` in `directory`.
-    pub(super) fn open(directory: &Path, entry: &DataFile, vnode_bits: u8) -> Result<DataReader, BackupError> {
+    /// Opens the file of `entry` in `directory`. Nothing of it is looked at yet: which blocks belong there says the seal in
+    /// the manifest, not the file.
+    pub(super) fn open(directory: &Path, entry: &DataFile) -> Result<DataReader, BackupError> {
         let path = directory.join(&entry.name);
         let file = File::open(&path).map_err(BackupError::io("open", &path))?;
         let bytes = file.metadata().map_err(BackupError::io("look at", &path))?.len();
-        if bytes != entry.bytes {
-            return Err(BackupError::damaged(&path, None, format!("{bytes} bytes, expected {}", entry.bytes)));
+        Ok(DataReader { path, file, seal: entry.seal().unwrap_or_default(), bytes })
+    }
+
+    /// Are length and header what the manifest promises?
+    pub(super) fn check(&self, entry: &DataFile, vnode_bits: u8) -> Result<(), BackupError> {
+        let damaged = |offset: Option<u64>, what: String| Err(BackupError::damaged(&self.path, offset, what));
+        if self.bytes != entry.bytes {
+            return damaged(None, format!("{} bytes, expected {}", self.bytes, entry.bytes));
         }
         let mut header = [0; HEADER_BYTES];
-        read_exact(&file, &path, &mut header, 0)?;
-        let header = FileHeader::decode(&header).map_err(|what| BackupError::damaged(&path, Some(0), what))?;
-        let expected = FileHeader { shard: entry.shard, vnode_bits, seal: entry.seal().unwrap_or_default() };
-        if header != expected {
-            let what = format!("it is the file of another backup or shard ({header:?}, expected {expected:?})");
-            return Err(BackupError::damaged(&path, Some(0), what));
+        read_exact(&self.file, &self.path, &mut header, 0)?;
+        let expected = FileHeader { shard: entry.shard, vnode_bits, seal: self.seal };
+        match FileHeader::decode(&header) {
+            Ok(header) if header == expected => Ok(()),
+            Ok(header) => damaged(
+                Some(0),
+                format!("it is the file of another backup or shard ({header:?}, expected {expected:?})"),
+            ),
+            Err(what) => damaged(Some(0), what),
         }
-        Ok(DataReader { path, file, seal: header.seal, bytes })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -84,6 +93,31 @@ impl DataReader {
         let next = payload_at + header.payload_bytes as u64;
         Ok(Block { place: header.place, records: header.records, payload: Bytes::from(payload), next })
     }
+
+    /// The first good block of `vnode` in the bytes `within` whose number is one of `wanted`. What no checksum vouches for is
+    /// stepped over, and what the disk does not give back too.
+    pub(super) fn seek(&self, within: Range<u64>, vnode: u16, wanted: &Range<u64>) -> Option<Block> {
+        let (mut at, mut tries) = (within.start, 0);
+        while at < within.end {
+            let bytes = usize::try_from(within.end - at).map_or(BACKUP_SEEK_BYTES, |left| left.min(BACKUP_SEEK_BYTES));
+            let Ok(piece) = self.read_raw(at, bytes) else {
+                at += PAGE_BYTES as u64;
+                continue;
+            };
+            for place in (0..piece.len()).filter(|&place| piece[place..].starts_with(&BLOCK_MAGIC)) {
+                tries += 1;
+                let is_wanted = |block: &Block| block.place.vnode == vnode && wanted.contains(&block.place.index);
+                match self.block(at + place as u64) {
+                    Ok(block) if is_wanted(&block) => return Some(block),
+                    Ok(_) | Err(_) if BACKUP_SEEK_TRIES_MAX <= tries => return None,
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            // A block's magic may lie across the end of the piece.
+            at += (piece.len() as u64).saturating_sub(BLOCK_MAGIC.len() as u64 - 1).max(1);
+        }
+        None
+    }
 }
 
 fn read_exact(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Result<(), BackupError> {
@@ -91,92 +125,4 @@ fn read_exact(file: &File, path: &Path, buffer: &mut [u8], offset: u64) -> Resul
         io::ErrorKind::UnexpectedEof => BackupError::damaged(path, Some(offset), "it ends too early"),
         _ => BackupError::io("read", path)(error),
     })
-}
-
-/// The records of one run, in stored order.
-#[derive(Debug)]
-pub(super) struct RunCursor {
-    reader: Arc<DataReader>,
-    run: Run,
-    offset: u64,
-    blocks_left: u64,
-    records_left: u64,
-    /// Records of the present block.
-    payload: Bytes,
-    in_block: u32,
-    head: Option<ScanEntry>,
-    vnode_bits: u8,
-}
-
-impl RunCursor {
-    /// Stands at the first record.
-    pub(super) fn open(reader: &Arc<DataReader>, run: Run, vnode_bits: u8) -> Result<RunCursor, BackupError> {
-        let mut cursor = RunCursor {
-            reader: Arc::clone(reader),
-            run,
-            offset: run.offset,
-            blocks_left: run.blocks,
-            records_left: run.records,
-            payload: Bytes::new(),
-            in_block: 0,
-            head: None,
-            vnode_bits,
-        };
-        cursor.advance()?;
-        Ok(cursor)
-    }
-
-    /// The record where it stands; `None` at the end.
-    pub(super) fn head(&self) -> Option<&ScanEntry> {
-        self.head.as_ref()
-    }
-
-    /// Takes that record and goes on.
-    pub(super) fn take(&mut self) -> Result<Option<ScanEntry>, BackupError> {
-        let taken = self.head.take();
-        if let Some(before) = &taken {
-            self.advance()?;
-            if let Some(after) = &self.head
-                && (after.token, &after.routed) <= (before.token, &before.routed)
-            {
-                return Err(self.damaged("records out of order"));
-            }
-        }
-        Ok(taken)
-    }
-
-    fn advance(&mut self) -> Result<(), BackupError> {
-        while self.in_block == 0 {
-            if !self.payload.is_empty() {
-                return Err(self.damaged("bytes behind the last record of a block"));
-            }
-            if self.blocks_left == 0 {
-                if self.records_left > 0 {
-                    return Err(self.damaged("fewer records than the manifest counts"));
-                }
-                self.head = None;
-                return Ok(());
-            }
-            let block = self.reader.block(self.offset)?;
-            if block.place.vnode != self.run.vnode {
-                return Err(self.damaged("a block of another vnode"));
-            }
-            self.blocks_left -= 1;
-            (self.in_block, self.payload) = (block.records, block.payload);
-            self.offset = block.next;
-        }
-        let entry = take_record(&mut self.payload).map_err(|what| self.damaged(what))?;
-        if (entry.token >> (128 - u32::from(self.vnode_bits))) as u16 != self.run.vnode {
-            return Err(self.damaged("a record of another vnode"));
-        }
-        self.in_block -= 1;
-        self.records_left =
-            self.records_left.checked_sub(1).ok_or_else(|| self.damaged("more records than the manifest counts"))?;
-        self.head = Some(entry);
-        Ok(())
-    }
-
-    fn damaged(&self, what: impl Into<String>) -> BackupError {
-        BackupError::damaged(self.reader.path(), Some(self.offset), what)
-    }
 }

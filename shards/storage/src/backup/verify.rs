@@ -1,9 +1,10 @@
 //! Looks at every byte of a backup: names, lengths, checksums, order and counts.
 
 use super::chain::Chain;
+use super::cursor::RunCursor;
 use super::error::BackupError;
 use super::manifest::{BackupManifest, DataFile, MANIFEST};
-use super::reader::{DataReader, RunCursor};
+use super::reader::DataReader;
 use super::repository::{Repository, names_in};
 use crate::limits::BACKUP_LOSSES_MAX;
 use std::path::Path;
@@ -88,7 +89,11 @@ impl Verified {
         file: &DataFile,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), BackupError> {
-        let reader = Arc::new(DataReader::open(directory, file, manifest.vnode_bits)?);
+        let reader = Arc::new(DataReader::open(directory, file)?);
+        let before = self.problems.len();
+        if let Err(error) = reader.check(file, manifest.vnode_bits) {
+            self.note(error.to_string());
+        }
         let mut crc = 0;
         let mut offset = 0;
         while offset < reader.bytes() {
@@ -98,36 +103,18 @@ impl Verified {
             self.bytes += piece.len() as u64;
             progress(piece.len() as u64);
         }
-        self.blocks(&reader, manifest, file)?;
-        if Some(crc) != file.crc() {
-            let what = format!("checksum {crc:08x}, expected {}", file.crc32c);
-            return Err(BackupError::damaged(reader.path(), None, what));
-        }
-        Ok(())
-    }
-
-    /// Every block stands where it belongs, every record in order, and their counts agree.
-    fn blocks(
-        &mut self,
-        reader: &Arc<DataReader>,
-        manifest: &BackupManifest,
-        file: &DataFile,
-    ) -> Result<(), BackupError> {
-        let mut index = 0;
         for run in &file.runs {
-            let mut offset = run.offset;
-            for _ in 0..run.blocks {
-                let block = reader.block(offset)?;
-                if block.place.index != index {
-                    let what = format!("it is block {}, expected {index}", block.place.index);
-                    return Err(BackupError::damaged(reader.path(), Some(offset), what));
-                }
-                (index, offset) = (index + 1, block.next);
-            }
-            let mut cursor = RunCursor::open(reader, *run, manifest.vnode_bits)?;
+            let mut cursor = RunCursor::open(&reader, file, *run, manifest.vnode_bits)?;
             while cursor.take()?.is_some() {
                 self.records += 1;
             }
+            for gap in cursor.gaps() {
+                self.note(BackupError::damaged(reader.path(), Some(gap.offset), &gap.what).to_string());
+            }
+        }
+        if Some(crc) != file.crc() && self.problems.len() == before {
+            let what = format!("checksum {crc:08x}, expected {}", file.crc32c);
+            return Err(BackupError::damaged(reader.path(), None, what));
         }
         Ok(())
     }
