@@ -27,8 +27,9 @@ pub struct CheckpointJob {
 }
 
 impl CheckpointJob {
-    /// A job that has written nothing yet.
+    /// A job that has written nothing yet. What is left of the table before goes here, off the shard's thread.
     pub fn new(table: Arc<FrozenTable>) -> CheckpointJob {
+        table.drop_leftover();
         let order = table.table.sorted();
         CheckpointJob { table, order, written: 0 }
     }

@@ -8,8 +8,11 @@ pub const PAGE_BYTES: usize = 4096;
 pub const ROUTED_BYTES_MAX: usize = 4096 + 256;
 /// Largest object, in bytes (all siblings together).
 pub const OBJECT_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// A batch is closed once it holds this much; one record may carry it beyond.
+/// No batch goes on beyond this, in bytes; one record may carry it there. Part of the format of the log.
 pub const BATCH_BYTES_SOFT: usize = 4 * 1024 * 1024;
+/// A batch that is put together now takes no further record once it holds this much, in bytes: half a millisecond of copying
+/// and checksums, during which the core does nothing else.
+pub const BATCH_BYTES_WANTED: usize = 1024 * 1024;
 /// Largest encoded batch, in bytes: the soft bound passed by one largest record.
 pub const BATCH_BYTES_MAX: usize = BATCH_BYTES_SOFT + OBJECT_BYTES_MAX + ROUTED_BYTES_MAX + PAGE_BYTES;
 /// Size of a log segment, in bytes, unless the limits say otherwise.
@@ -114,6 +117,7 @@ pub const RELAYOUT_FLUSH_BYTES: u64 = 64 << 20;
 /// Room that each new shard takes beside its objects, in bytes: manifest, empty store and some slack.
 pub const RELAYOUT_ROOM_BESIDE_BYTES: u64 = 4 << 20;
 
+const _: () = assert!(BATCH_BYTES_WANTED <= BATCH_BYTES_SOFT);
 const _: () = assert!(WOUNDS_MAX * (64 + WOUND_TEXT_BYTES_MAX) < TWIN_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX as u64 + (PAGE_BYTES as u64) < SEGMENT_BYTES / 4);
 

@@ -12,7 +12,7 @@ use crate::cache::{self, ObjectCache};
 use crate::companion::ColdFound;
 use crate::filter::KeyFilter;
 use crate::limits::StoreLimits;
-use crate::limits::{BATCH_BYTES_SOFT, OBJECT_BYTES_MAX, ROUTED_BYTES_MAX, SETTLE_ENTRIES, SHARED_OBJECT_BYTES_MIN};
+use crate::limits::{BATCH_BYTES_WANTED, OBJECT_BYTES_MAX, ROUTED_BYTES_MAX, SETTLE_ENTRIES, SHARED_OBJECT_BYTES_MIN};
 use crate::record::{LogRecord, Lsn};
 use crate::sorted_store::Stored;
 use crate::stats::StoreStats;
@@ -269,7 +269,7 @@ impl ShardStore {
         let behind = self.pending.len() as u64;
         let first_lsn = Lsn(self.last_lsn.0 + 1 - behind);
         let mut batch = Batch::new(first_lsn);
-        while batch.payload_bytes() < BATCH_BYTES_SOFT {
+        while batch.payload_bytes() < BATCH_BYTES_WANTED {
             let Some(record) = self.pending.pop_front() else { break };
             self.pending_bytes -= record.encoded_bytes();
             batch.push(record);
@@ -318,9 +318,17 @@ impl ShardStore {
         if self.last_lsn == self.frozen_upto {
             return;
         }
-        let table = core::mem::take(&mut self.active);
-        let frozen = FrozenTable { table, last_lsn: self.last_lsn, hlc_bound: self.hlc_bound };
+        let roomy = Table::as_roomy_as(&self.active);
+        let table = core::mem::replace(&mut self.active, roomy);
         // What had not settled yet is in the sorted store and just leaves.
+        let leftover = match core::mem::replace(&mut self.frozen, Frozen::None) {
+            Frozen::Settling(leftover) => Some(leftover),
+            Frozen::None => None,
+            Frozen::Waiting(_) | Frozen::Writing(_) => {
+                panic!("a table is frozen before the one before it is in the store")
+            }
+        };
+        let frozen = FrozenTable::new(table, self.last_lsn, self.hlc_bound, leftover);
         self.frozen = Frozen::Waiting(Arc::new(frozen));
         self.frozen_upto = self.last_lsn;
         self.log_bytes = 0;
@@ -357,9 +365,15 @@ impl ShardStore {
 
     /// Must writes be refused with Busy? True while a checkpoint cannot keep up or the log does not take what is queued.
     pub fn is_overloaded(&self) -> bool {
-        let is_behind = self.frozen.is_owed() && self.active_is_full();
+        let is_behind = self.frozen.is_owed() && (self.active_is_full() || self.tables_are_full());
         let is_forgotten = self.active.bytes() >= 2 * self.limits.memtable_bytes_max;
         is_behind || is_forgotten || self.pending_bytes >= self.limits.pending_bytes_max
+    }
+
+    /// Both tables together: after a recovery the frozen one may be larger than it ever gets otherwise.
+    fn tables_are_full(&self) -> bool {
+        let frozen = self.frozen.table().map_or(0, Table::bytes);
+        self.active.bytes() + frozen >= 2 * self.limits.memtable_bytes_max
     }
 
     fn active_is_full(&self) -> bool {
@@ -367,8 +381,10 @@ impl ShardStore {
     }
 
     /// Recovery's way out of a log larger than memory: gives away the active table, to be put into the sorted store at once.
+    /// It may have grown as large as both tables do otherwise: what was in them when the process ended fits, and the first
+    /// checkpoint, beside the first requests, writes it faster than the start could.
     pub(crate) fn spill_if_full(&mut self) -> Option<FrozenTable> {
-        (self.limits.memtable_bytes_max <= self.active.bytes()).then(|| self.spill())
+        (2 * self.limits.memtable_bytes_max <= self.active.bytes()).then(|| self.spill())
     }
 
     /// The same, however full it is.
@@ -377,7 +393,7 @@ impl ShardStore {
         self.frozen_upto = self.last_lsn;
         self.log_bytes = 0;
         self.sorted_is_empty = false;
-        FrozenTable { table, last_lsn: self.last_lsn, hlc_bound: self.hlc_bound }
+        FrozenTable::new(table, self.last_lsn, self.hlc_bound, None)
     }
 
     /// The last record appended.

@@ -8,7 +8,7 @@ use ahash::RandomState;
 use bytes::Bytes;
 use core::sync::atomic::{AtomicBool, Ordering};
 use hashbrown::HashTable;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What an entry costs beside its key and object, in bytes: itself in a vector that may be half empty, its place in the
 /// index, and the heads of two allocations.
@@ -72,6 +72,12 @@ pub(crate) struct Table {
 }
 
 impl Table {
+    /// An empty one with room for as many keys as `other` has: growing it later would take its time at one put.
+    pub(crate) fn as_roomy_as(other: &Table) -> Table {
+        let keys = other.len();
+        Table { entries: Vec::with_capacity(keys), index: HashTable::with_capacity(keys), bytes: 0 }
+    }
+
     pub(crate) fn find(&self, key: &HashedKey<'_>) -> Option<&Entry> {
         let place = self.index.find(key.hash, |&at| {
             let entry = &self.entries[at as usize];
@@ -150,9 +156,21 @@ pub struct FrozenTable {
     pub(crate) table: Table,
     pub(crate) last_lsn: Lsn,
     pub(crate) hlc_bound: u64,
+    /// What is left of the table before it, which needs only to be dropped: tens of thousands of objects, so not by the shard.
+    leftover: Mutex<Option<Arc<FrozenTable>>>,
 }
 
 impl FrozenTable {
+    pub(crate) fn new(table: Table, last_lsn: Lsn, hlc_bound: u64, leftover: Option<Arc<FrozenTable>>) -> FrozenTable {
+        FrozenTable { table, last_lsn, hlc_bound, leftover: Mutex::new(leftover) }
+    }
+
+    /// Drops the rest of the table before, on the thread that calls.
+    pub(crate) fn drop_leftover(&self) {
+        let leftover = self.leftover.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(leftover);
+    }
+
     /// The last record that the checkpoint covers; all of them are durable in the log.
     pub fn last_lsn(&self) -> Lsn {
         self.last_lsn

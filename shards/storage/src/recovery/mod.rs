@@ -117,15 +117,18 @@ pub async fn recover<D: Disk>(
     let manifest = &directory.manifest;
     sorted.discard_unfinished(manifest.upto)?;
     let mut survey = segments::survey(disk, &directory, &options, &mut report).await?;
-    segments::drop_empty_end(disk, &mut survey, manifest, &mut report).await?;
+    let mut last_bytes = segments::drop_empty_end(disk, &mut survey, manifest, &mut report).await?;
     let mut store = ShardStore::new(options.store, manifest.upto, manifest.hlc_bound, manifest.upto == Lsn(0));
     store.filter_with(sorted.key_filter(options.vnode_bits, options.store.filter_bytes_max)?);
     store.add_wounds(directory.wounds.iter().cloned());
     let mut replay = replay::Replay::new(sorted, store, manifest, report);
     replay.begin(&survey, manifest);
     for place in 0..survey.live.len() {
-        let bytes = segments::read(disk, &survey.live[place].path).await?;
         let cut = survey.live.get(place + 1).map(|next| next.header.first_lsn);
+        let bytes = match last_bytes.take_if(|_| cut.is_none()) {
+            Some(bytes) => bytes,
+            None => segments::read(disk, &survey.live[place].path).await?,
+        };
         replay.segment(&mut survey.live[place], &bytes, cut);
     }
     replay.close(&survey);

@@ -86,23 +86,23 @@ pub(super) async fn survey<D: Disk>(
 }
 
 /// Segments at the end that were begun and got no batch (or half of one, at which the power went): they go, so that what
-/// they were to replace counts again.
+/// they were to replace counts again. Gives the bytes of the last one that stays, if it was read.
 pub(super) async fn drop_empty_end<D: Disk>(
     disk: &D,
     survey: &mut Survey,
     manifest: &Manifest,
     report: &mut RecoveryReport,
-) -> Result<(), StorageError> {
+) -> Result<Option<Vec<u8>>, StorageError> {
     while let Some(last) =
         survey.live.last().filter(|last| last.fault.is_none() && manifest.end < last.header.first_lsn)
     {
         let bytes = read(disk, &last.path).await?;
         let mut reader = SegmentReader::new(&bytes, &last.header);
         if (bytes.len() as u64) < last.header.bytes || reader.next_batch().is_some() {
-            return Ok(());
+            return Ok(Some(bytes));
         }
         match reader.end() {
-            SegmentEnd::Damaged { .. } => return Ok(()),
+            SegmentEnd::Damaged { .. } => return Ok(Some(bytes)),
             SegmentEnd::Torn { offset, what } => {
                 report.torn_tail.get_or_insert_with(|| (last.path.clone(), offset, what));
             }
@@ -111,7 +111,7 @@ pub(super) async fn drop_empty_end<D: Disk>(
         remove(disk, &last.path, report).await?;
         survey.live.pop();
     }
-    Ok(())
+    Ok(None)
 }
 
 async fn remove<D: Disk>(disk: &D, path: &str, report: &mut RecoveryReport) -> Result<(), StorageError> {
