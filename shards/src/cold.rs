@@ -121,7 +121,7 @@ impl Shard {
 
     fn take_cold(&mut self, ColdAnswer { read, found }: ColdAnswer) {
         self.is_inside_core = true;
-        let found = match self.store.loaded(read.token, &read.routed, found) {
+        let found = match self.with_store(|store| store.loaded(read.token, &read.routed, found)) {
             Delivery::Object { object, lsn } => found_object(object, lsn),
             Delivery::Absent => Found::Nothing,
             Delivery::Unreadable => {

@@ -17,12 +17,12 @@ use rondo_protocol::event::DiskState;
 use rondo_protocol::now::Instant;
 use rondo_protocol::ticket::Lsn;
 use rondo_storage::{
-    Attempt, Batch, CompanionRequest, DiskCondition, FrozenTable, LossesNoted, Manifest, Takes, WalWriter,
+    Attempt, Batch, CompanionRequest, DiskCondition, FrozenTable, LossesNoted, Manifest, ShardStore, Takes, WalWriter,
     WriteFailure, finish_checkpoint, seal_log,
 };
 
-use crate::limits::STOP_TRIES_FOR;
-use crate::runtime::GlommioDisk;
+use crate::limits::{LONG_TURN, STOP_TRIES_FOR};
+use crate::runtime::{ThreadDisk, with_longest_poll};
 use crate::shard::{Shard, ShardPhase, SharedShard};
 
 /// A checkpoint under way, as far as the shard has to do with it.
@@ -41,7 +41,7 @@ pub(crate) struct Checkpoint {
 /// The log and what it says about itself.
 #[derive(Debug)]
 pub(crate) struct Log {
-    pub(crate) writer: WalWriter<GlommioDisk>,
+    pub(crate) writer: WalWriter<ThreadDisk>,
     pub(crate) manifest: Manifest,
 }
 
@@ -94,10 +94,14 @@ async fn seal(shard: &SharedShard, log: &mut Log) {
 async fn commit_one(shard: &SharedShard, log: &mut Log, held: &mut Option<Batch>) -> bool {
     let Some(commit) = shard.with(|shard| shard.next_commit(held)) else { return false };
     let Commit { batch, bytes, since, attempt } = commit;
-    let written = match attempt {
-        Attempt::CommitFromReserve => log.writer.write_from_reserve(batch).await,
-        Attempt::Commit | Attempt::Checkpoint => log.writer.write(batch).await,
-    };
+    let (written, longest) = with_longest_poll(async {
+        match attempt {
+            Attempt::CommitFromReserve => log.writer.write_from_reserve(batch).await,
+            Attempt::Commit | Attempt::Checkpoint => log.writer.write(batch).await,
+        }
+    })
+    .await;
+    shard.with(|shard| shard.counters.storage_stalls += u64::from(longest > LONG_TURN));
     shard.turn(|shard| match written {
         Ok(lsn) => {
             shard.disk.written(attempt);
@@ -117,7 +121,9 @@ async fn commit_one(shard: &SharedShard, log: &mut Log, held: &mut Option<Batch>
 async fn finish_one(shard: &SharedShard, log: &mut Log) -> bool {
     let Some((table, generation)) = shard.with(Shard::next_finish) else { return false };
     let before = log.manifest.store;
-    let finished = finish_checkpoint(&mut log.writer, &mut log.manifest, &table, generation).await;
+    let finishing = finish_checkpoint(&mut log.writer, &mut log.manifest, &table, generation);
+    let (finished, longest) = with_longest_poll(finishing).await;
+    shard.with(|shard| shard.counters.storage_stalls += u64::from(longest > LONG_TURN));
     shard.turn(|shard| match finished {
         Ok(()) => {
             shard.disk.written(Attempt::Checkpoint);
@@ -256,7 +262,7 @@ impl Shard {
     pub(crate) fn begin_checkpoint_if_due(&mut self) {
         let is_due = self.store.checkpoint_due() || self.jobs.want_checkpoint();
         if self.checkpoint.wanted.is_none() && is_due && self.may_checkpoint() {
-            self.checkpoint.wanted = self.store.freeze();
+            self.checkpoint.wanted = self.with_store(ShardStore::freeze);
         }
         if let Some(table) = self.checkpoint.wanted.take()
             && let Err(CompanionRequest::Checkpoint(table)) =
@@ -272,7 +278,7 @@ impl Shard {
     }
 
     fn take_checkpointed(&mut self, table: &FrozenTable) {
-        self.store.checkpointed(table.last_lsn());
+        self.with_store(|store| store.checkpointed(table.last_lsn()));
         self.checkpoint.finished_at = self.now.instant;
         self.jobs.checkpointed(table);
         self.start_jobs();

@@ -9,7 +9,6 @@ use rondo_protocol::causality::{ActorId, Hlc};
 use rondo_protocol::node::ShardIndex;
 use rondo_protocol::shard_core::{Boot, ShardCore};
 use rondo_protocol::ticket::Lsn;
-use rondo_storage::manifest::MANIFEST_PATH;
 use rondo_storage::{Companion, CompanionRequest, Recovered, WalLimits, WalWriter};
 
 use crate::cold::{ColdReads, answer_pump};
@@ -20,7 +19,7 @@ use crate::jobs::Jobs;
 use crate::limits::INBOX_BATCHES_A_TURN;
 use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::net::{Door, Port, accept_loop, read_loop, start_links};
-use crate::runtime::{GlommioDisk, Listener, Pacemaker, spawn_detached, yield_if_needed};
+use crate::runtime::{Listener, Pacemaker, ThreadDisk, spawn_detached, yield_if_needed};
 use crate::shard::{Shard, ShardParts, ShardPhase, SharedShard};
 use crate::upkeep::Upkeep;
 use crate::watch::ShardWatch;
@@ -33,6 +32,8 @@ pub(crate) struct ExecutorParts {
     pub(crate) watch: Arc<ShardWatch>,
     pub(crate) actor: ActorId,
     pub(crate) directory: PathBuf,
+    /// The same, for the log.
+    pub(crate) disk: ThreadDisk,
     pub(crate) recovered: Recovered,
     pub(crate) companion: Companion,
     pub(crate) upkeep: Upkeep,
@@ -60,8 +61,7 @@ pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
         salt: recovered.position.salt,
         view: Arc::clone(&facts.view),
     };
-    let disk = GlommioDisk::open_with(&directory, MANIFEST_PATH).await;
-    let writer = WalWriter::resume(disk, recovered.position, WalLimits::default());
+    let writer = WalWriter::resume(parts.disk, recovered.position, WalLimits::default());
     let jobs = Jobs::new(&recovered.manifest, directory);
     let log = Log { writer, manifest: recovered.manifest };
     let (core, cold) = (ShardCore::new(boot), ColdReads::new(companion));

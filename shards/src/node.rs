@@ -25,7 +25,7 @@ use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::metrics::Publisher;
 use crate::net::Door;
 use crate::preflight::{connections_max, preflight};
-use crate::runtime::{Executor, Pacemaker};
+use crate::runtime::{Executor, Pacemaker, ThreadDisk};
 use crate::start_error::{ShardFailure, StartError};
 use crate::status::Phase;
 use crate::watch::ShardWatch;
@@ -224,12 +224,15 @@ impl Node {
         let (ready, readies) = flume::unbounded();
         for ((open, inbox), index) in open.into_iter().zip(inboxes).zip(0..) {
             let shard = ShardIndex(index);
+            let directory = self.directory.shard_path(index);
+            let disk = ThreadDisk::start(&directory, &format!("disk-{index}")).map_err(StartError::Thread)?;
             let parts = ExecutorParts {
                 index: shard,
                 facts: Arc::clone(&self.facts),
                 watch: Arc::clone(&self.watches[usize::from(index)]),
                 actor: ActorId { node: self.facts.node, incarnation: Incarnation(self.incarnation) },
-                directory: self.directory.shard_path(index),
+                directory,
+                disk,
                 recovered: open.recovered,
                 companion: open.companion,
                 upkeep: open.upkeep,

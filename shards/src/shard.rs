@@ -6,6 +6,7 @@
 //! is held while anybody waits.
 
 use core::cell::RefCell;
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ use crate::limits::{LONG_TURN, READ_BYTES_MAX};
 use crate::mesh::{Mesh, MeshRequest};
 use crate::metrics::{Counters, RequestKind};
 use crate::net::{Arrivals, Calls, Clients, Destination, Peers, Socket};
-use crate::runtime::Notify;
+use crate::runtime::{Notify, thread_time};
 use crate::upkeep::Upkeep;
 use crate::watch::ShardWatch;
 use crate::wounded::Wounded;
@@ -59,6 +60,10 @@ pub(crate) struct Shard {
     pub(crate) counters: Counters,
     /// The time of the present turn.
     pub(crate) now: Now,
+    /// What the thread had worked when it began.
+    worked_before: Duration,
+    /// How much of it the store has taken so far.
+    in_store: Duration,
     /// What the last read brought, and where it is cut into frames.
     pub(crate) scratch: Vec<u8>,
     pub(crate) arena: BytesMut,
@@ -148,6 +153,8 @@ impl Shard {
             calls: Calls::default(),
             counters: Counters::default(),
             now,
+            worked_before: Duration::ZERO,
+            in_store: Duration::ZERO,
             scratch: vec![0; READ_BYTES_MAX],
             arena: BytesMut::with_capacity(READ_BYTES_MAX),
             phase: ShardPhase::Serving,
@@ -166,9 +173,19 @@ impl Shard {
         })))
     }
 
-    /// Reads the clock.
+    /// Reads the clocks.
     pub(crate) fn begin_turn(&mut self) {
         self.now = self.facts.clock.now();
+        self.worked_before = thread_time();
+        self.in_store = Duration::ZERO;
+    }
+
+    /// Calls into the store, and counts the time.
+    pub(crate) fn with_store<R>(&mut self, call: impl FnOnce(&mut ShardStore) -> R) -> R {
+        let began = self.facts.clock.instant();
+        let outcome = call(&mut self.store);
+        self.in_store += self.facts.clock.instant() - began;
+        outcome
     }
 
     /// Sends everything that the turn has gathered.
@@ -276,7 +293,7 @@ impl Shard {
     }
 
     fn load(&mut self, ticket: Ticket, key: &ObjectKey) {
-        let found = match self.store.lookup(key.token().0, key.routed()) {
+        let found = match self.with_store(|store| store.lookup(key.token().0, key.routed())) {
             Lookup::Hit { object, lsn } => found_object(object, lsn),
             Lookup::Absent => Found::Nothing,
             Lookup::Unreadable => {
@@ -294,9 +311,9 @@ impl Shard {
         match &record {
             Record::Object { key, object } => {
                 let (token, routed, object) = (key.token().0, key.routed(), object.bytes().clone());
-                self.store.append(lsn, LogRecord::Object { token, routed, object });
+                self.with_store(|store| store.append(lsn, LogRecord::Object { token, routed, object }));
             }
-            Record::HlcBound(bound) => self.store.append(lsn, LogRecord::HlcBound(bound.0)),
+            Record::HlcBound(bound) => self.with_store(|store| store.append(lsn, LogRecord::HlcBound(bound.0))),
         }
         self.has_appended = true;
     }
@@ -309,9 +326,19 @@ impl Shard {
         self.refused = refused;
     }
 
+    /// A turn took long by the clock: was the thread at work all the time, and was that the store?
+    fn count_long_turn(&mut self) {
+        let is_busy = thread_time().saturating_sub(self.worked_before) > LONG_TURN;
+        self.counters.long_turns += 1;
+        self.counters.busy_turns += u64::from(is_busy);
+        self.counters.storage_stalls += u64::from(is_busy && self.in_store > LONG_TURN);
+    }
+
     fn record_latencies(&mut self) {
         let now = self.facts.clock.instant();
-        self.counters.long_turns += u64::from(now - self.now.instant > LONG_TURN);
+        if now - self.now.instant > LONG_TURN {
+            self.count_long_turn();
+        }
         for (kind, arrived) in self.settled.drain(..) {
             self.counters.latency[kind as usize].record(now - arrived);
         }

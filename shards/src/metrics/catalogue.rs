@@ -193,6 +193,12 @@ pub(super) const COUNTERS: &[CounterMetric] = &[
         "Turns of the executor that took over 1 ms, preemption included",
         |report| report.counters.long_turns,
     ),
+    counter("rondo_core_busy_turns_total", "Turns in which the executor itself was at work for over 1 ms", |report| {
+        report.counters.busy_turns
+    }),
+    counter("rondo_core_storage_stalls_total", "Times the storage kept the executor at work for over 1 ms", |report| {
+        report.counters.storage_stalls
+    }),
     counter("rondo_core_panics_total", "Panics around a connection, caught", |report| report.counters.panics),
 ];
 

@@ -71,6 +71,10 @@ pub struct Counters {
     pub stalls: u64,
     /// Turns that took more than a millisecond, whether the shard was at work or the core was given to somebody else.
     pub long_turns: u64,
+    /// Turns in which the thread itself was at work for more than a millisecond.
+    pub busy_turns: u64,
+    /// Times that the storage kept the thread at work for more than a millisecond, in a turn or in writing the log.
+    pub storage_stalls: u64,
     /// Panics around a connection, caught.
     pub panics: u64,
     /// Batches made durable.

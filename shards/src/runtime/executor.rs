@@ -16,7 +16,7 @@ use glommio::{LocalExecutorBuilder, Placement};
 
 use super::raw;
 
-/// Memory that each executor registers with io_uring: the least that glommio takes, since only the log writes through it.
+/// Memory that each executor registers with io_uring: the least that glommio takes, since no file is written through it.
 const IO_MEMORY_BYTES: usize = 1 << 20;
 /// Entries of each of an executor's rings.
 const RING_DEPTH: usize = 256;

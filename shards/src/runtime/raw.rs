@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "the only module of the crate that may; see the argument beside each block")]
 
+use core::time::Duration;
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -44,6 +45,16 @@ pub(crate) fn probe_io_uring() -> io::Result<()> {
     // SAFETY: the kernel has just opened this descriptor for us and nobody else knows of it.
     drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
     Ok(())
+}
+
+/// Processor time that the present thread has taken.
+pub(super) fn thread_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: clock_gettime writes one timespec behind its second argument, which is ours. It fails only for clocks that do
+    // not exist; then the time stays zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Sends `signal` to a thread of this process; nothing happens if it has ended.
