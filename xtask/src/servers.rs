@@ -123,6 +123,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Kills node `index`: no clean stop.
+    pub fn kill(&mut self, index: usize) {
+        self.nodes[index].end();
+    }
+
     /// Kills node `index` (no clean stop), starts it again, and gives the time from the start to its first answer "ready".
     pub fn restart_killed(&mut self, index: usize) -> Result<Duration, String> {
         self.nodes[index].end();

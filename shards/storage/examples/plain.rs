@@ -1,10 +1,12 @@
-//! Plain sled and plain fjall, used directly: what the storage of a shard is compared with.
+//! Plain sled and plain fjall, used directly, and the disk alone: what the storage of a shard is compared with.
 //!
 //! `plain ENGINE WRITERS SECONDS DIRECTORY`: so many threads put values of 1 KB under ever new keys, each put durable (the
 //! engine's own sync; for sled, whose flush is no fsync, `fdatasync` of its file as well) before the next one of the same
-//! thread. Prints one JSON object. `cargo xtask bench --storage` runs it beside a node in the same minutes.
+//! thread. `disk` writes pages over blocks that are written already, past the page cache, each followed by `fdatasync`: the
+//! least that a durable put can do. `plain open-sled DIRECTORY` only opens a store. Prints one JSON object. `cargo xtask bench-storage` runs it beside a node in the same minutes.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -15,6 +17,11 @@ type Put = Box<dyn Fn(u64) -> Result<(), String> + Sync>;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [verb, directory] = &arguments[..]
+        && verb == "open-sled"
+    {
+        return open_sled(Path::new(directory));
+    }
     let [engine, writers, seconds, directory] = &arguments[..] else {
         return usage();
     };
@@ -22,6 +29,7 @@ fn main() {
     let put = match engine.as_str() {
         "sled" => sled_put(Path::new(directory)),
         "fjall" => fjall_put(Path::new(directory)),
+        "disk" => disk_put(Path::new(directory)),
         _ => return usage(),
     };
     match put {
@@ -34,8 +42,20 @@ fn main() {
 }
 
 fn usage() {
-    eprintln!("usage: plain sled|fjall WRITERS SECONDS DIRECTORY");
+    eprintln!("usage: plain sled|fjall|disk WRITERS SECONDS DIRECTORY, or plain open-sled DIRECTORY");
     std::process::exit(2);
+}
+
+/// How long sled alone takes to open what a killed process has left.
+fn open_sled(path: &Path) {
+    let began = Instant::now();
+    match sled::Config::new().path(path).cache_capacity(64 << 20).open() {
+        Ok(_) => println!("{{\"seconds\":{:.3}}}", began.elapsed().as_secs_f64()),
+        Err(why) => {
+            eprintln!("plain: {why}");
+            std::process::exit(1);
+        }
+    }
 }
 
 fn sled_put(path: &Path) -> Result<Put, String> {
@@ -54,6 +74,28 @@ fn fjall_put(path: &Path) -> Result<Put, String> {
     Ok(Box::new(move |number| {
         items.insert(key(number), value(number)).map_err(|error| error.to_string())?;
         db.persist(fjall::PersistMode::SyncData).map_err(|error| error.to_string())
+    }))
+}
+
+fn disk_put(path: &Path) -> Result<Put, String> {
+    const PAGE: usize = 4096;
+    const FILE_PAGES: u64 = 16 * 1024;
+    let file = || -> std::io::Result<File> {
+        std::fs::create_dir_all(path)?;
+        let path = path.join("pages");
+        let written = File::create(&path)?;
+        let zeros = vec![0; 1 << 20];
+        (0..FILE_PAGES * PAGE as u64).step_by(zeros.len()).try_for_each(|at| written.write_all_at(&zeros, at))?;
+        written.sync_all()?;
+        let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits()).expect("flags are small");
+        OpenOptions::new().write(true).custom_flags(direct).open(path)
+    };
+    let file = file().map_err(|error| error.to_string())?;
+    Ok(Box::new(move |number| {
+        let memory = vec![number as u8; 2 * PAGE];
+        let from = memory.as_ptr().align_offset(PAGE);
+        let put = file.write_all_at(&memory[from..from + PAGE], number % FILE_PAGES * PAGE as u64);
+        put.and_then(|()| file.sync_data()).map_err(|error| error.to_string())
     }))
 }
 

@@ -1,7 +1,11 @@
 //! What the storage costs: a node of one shard on each engine, beside plain sled and plain fjall in the same minutes.
 //!
 //! Rates depend on the disk and on the neighbours; so each row stands beside plain sled's of the same run, and the ratio is
-//! the figure to quote. The node pays for network, protocol and versions as well, the plain engines for none of it.
+//! the figure to quote. The node pays for network, protocol and versions as well, the plain engines for none of it. What no
+//! node could be faster than is measured too: the disk alone, and a request that asks no disk.
+
+mod durable;
+mod recovery;
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -11,11 +15,9 @@ use serde_json::Value;
 
 use super::rondo::{cluster_with, release};
 use super::say;
-use crate::proc::{resident_bytes, written_bytes};
+use crate::proc::{cpu_seconds, written_bytes};
 use crate::servers::{Cluster, http_get};
 
-/// Writers at once, each waiting for its put.
-const WRITERS: [usize; 2] = [1, 64];
 const ENGINES: [&str; 2] = ["sled", "lsm"];
 const VALUE_BYTES: u64 = 1024;
 /// Keys that are read while others are written.
@@ -31,6 +33,9 @@ pub struct StorageOptions {
     /// A tenth of the time and data: enough to see that all works, too little to quote.
     #[arg(long)]
     quick: bool,
+    /// How often each case of the durable puts is measured, in turns with the others; the table has the medians.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
 }
 
 impl StorageOptions {
@@ -46,7 +51,7 @@ impl StorageOptions {
 /// Builds the release binaries, measures, prints Markdown tables.
 pub fn run(options: &StorageOptions) -> Result<(), String> {
     build()?;
-    durable_puts(options)?;
+    durable::measure(options)?;
     for engine in ENGINES {
         quiet_puts(options, engine)?;
     }
@@ -54,7 +59,7 @@ pub fn run(options: &StorageOptions) -> Result<(), String> {
         reads_beside_checkpoints(options, engine)?;
     }
     for engine in ENGINES {
-        recovery(options, engine)?;
+        recovery::measure(options, engine)?;
     }
     Ok(())
 }
@@ -69,63 +74,37 @@ fn build() -> Result<(), String> {
     if status.success() { Ok(()) } else { Err("the plain engines do not build".to_owned()) }
 }
 
-fn durable_puts(options: &StorageOptions) -> Result<(), String> {
-    println!(
-        "| durable puts of 1 KB, new keys | writers | puts/s | x plain sled | CPU/put | device bytes/put | p99.9 |"
-    );
-    println!("|---|--:|--:|--:|--:|--:|--:|");
-    for writers in WRITERS {
-        let sled = plain("sled", writers, options)?;
-        let sled_rate = number(&sled, "puts_per_second");
-        for (name, row) in [("plain sled + fdatasync", sled), ("plain fjall", plain("fjall", writers, options)?)] {
-            let rate = number(&row, "puts_per_second");
-            let (cpu, bytes) = (number(&row, "cpu_micros_per_put"), number(&row, "written_bytes_per_put"));
-            println!("| {name} | {writers} | {rate:.0} | {:.1} | {cpu:.1} us | {bytes:.0} | |", rate / sled_rate);
-        }
-        for engine in ENGINES {
-            let cluster = cluster_of(engine)?;
-            let before = written_bytes(cluster.nodes[0].pid())?;
-            let result = load(&cluster, options, &["--reads", "0", "--keys", MANY_KEYS], writers)?;
-            let rate = number(&result["put"], "per_second");
-            // Warm-up writes too: the bytes of all puts by the puts of the whole run.
-            let bytes = written_bytes(cluster.nodes[0].pid())?.saturating_sub(before) as f64;
-            let puts = metric(&cluster, "rondo_requests_total{core=\"0\",kind=\"put\"}");
-            println!(
-                "| rondo, {engine} | {writers} | {rate:.0} | {:.1} | {:.1} us | {:.0} | {:.1} ms |",
-                rate / sled_rate,
-                number(&result, "server_cpu_micros_per_operation"),
-                bytes / puts.max(1.0),
-                number(&result["put"], "p99.9_micros") / 1e3,
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Few puts: what one durable put costs when nothing can be shared.
 fn quiet_puts(options: &StorageOptions, engine: &str) -> Result<(), String> {
     let cluster = cluster_of(engine)?;
+    let idle = idle_share(&cluster)?;
     let before = written_bytes(cluster.nodes[0].pid())?;
     let result = load(&cluster, options, &["--reads", "0", "--keys", MANY_KEYS, "--rate", "100"], 1)?;
     let bytes = written_bytes(cluster.nodes[0].pid())?.saturating_sub(before) as f64;
     let puts = metric(&cluster, "rondo_requests_total{core=\"0\",kind=\"put\"}").max(1.0);
     println!(
-        "\n{engine}, 100 puts/s: {:.0} device bytes a put of {VALUE_BYTES} bytes, p50 {:.2} ms, p99.9 {:.2} ms",
+        "\n{engine}, 100 puts/s: {:.0} device bytes a put of {VALUE_BYTES} bytes, p50 {:.2} ms, p99.9 {:.2} ms; with nothing to do {:.1} % of a core",
         bytes / puts,
         number(&result["put"], "p50_micros") / 1e3,
         number(&result["put"], "p99.9_micros") / 1e3,
+        100.0 * idle,
     );
     Ok(())
+}
+
+/// Share of a core that a node takes that nobody asks anything.
+fn idle_share(cluster: &Cluster) -> Result<f64, String> {
+    let (pid, seconds) = (cluster.nodes[0].pid(), 5);
+    let before = cpu_seconds(pid)?;
+    std::thread::sleep(Duration::from_secs(seconds));
+    Ok((cpu_seconds(pid)? - before) / seconds as f64)
 }
 
 /// Cached gets on a quiet store, then while new keys are written fast enough for checkpoints (and compactions) all the time.
 fn reads_beside_checkpoints(options: &StorageOptions, engine: &str) -> Result<(), String> {
     let cluster = cluster_of(engine)?;
     let addresses = cluster.addresses();
-    let filled = loadgen(&["load", "--addr", &addresses, "--keys", HOT_KEYS, "--quiet"])?.status();
-    if !filled.is_ok_and(|status| status.success()) {
-        return Err("the hot keys could not be written".to_owned());
-    }
+    fill_hot_keys(&cluster)?;
     let reads = ["--reads", "1", "--keys", HOT_KEYS, "--rate", "5000"];
     let idle = load(&cluster, options, &reads, 16)?;
     let seconds = format!("{}s", options.seconds() + 4);
@@ -140,39 +119,27 @@ fn reads_beside_checkpoints(options: &StorageOptions, engine: &str) -> Result<()
     let busy = busy?;
     let tail = |result: &Value| number(&result["get"], "p99.9_micros");
     println!(
-        "\n{engine}, cached gets at 5,000/s: p99.9 {:.2} ms idle, {:.2} ms beside {BACKGROUND_PUTS} puts/s with {:.0} checkpoints (x {:.1}); turns above 1 ms: {:.0}, stalls above 100 ms: {:.0}",
+        "\n{engine}, cached gets at 5,000/s: p99.9 {:.2} ms idle, {:.2} ms beside {BACKGROUND_PUTS} puts/s with {:.0} checkpoints (x {:.1}); turns above 1 ms: {:.0}, of them at work all the time: {:.0}; stalls by the storage above 1 ms: {:.0}",
         tail(&idle) / 1e3,
         tail(&busy) / 1e3,
         metric(&cluster, "rondo_checkpoints_total{core=\"0\"}"),
         tail(&busy) / tail(&idle).max(1.0),
         metric(&cluster, "rondo_core_long_turns_total{core=\"0\"}"),
-        metric(&cluster, "rondo_core_stalls_total{core=\"0\"}"),
+        metric(&cluster, "rondo_core_busy_turns_total{core=\"0\"}"),
+        metric(&cluster, "rondo_core_storage_stalls_total{core=\"0\"}"),
     );
     Ok(())
 }
 
-/// A gigabyte in log and store, `kill -9`, and the time until the node is ready again.
-fn recovery(options: &StorageOptions, engine: &str) -> Result<(), String> {
-    let mut cluster = cluster_of(engine)?;
-    let keys = options.recovery_keys();
-    say(&format!("recovery of {keys} keys on {engine}"));
-    let addresses = cluster.addresses();
-    let filled = loadgen(&["load", "--addr", &addresses, "--keys", &keys.to_string(), "--quiet"])?
-        .args(["--connections", "16", "--depth", "16", "--retry-for", "120s"])
+fn fill_hot_keys(cluster: &Cluster) -> Result<(), String> {
+    let filled = loadgen(&["load", "--addr", &cluster.addresses(), "--keys", HOT_KEYS, "--quiet"])?
+        .stdout(Stdio::null())
         .status();
-    if !filled.is_ok_and(|status| status.success()) {
-        return Err("the keys could not be written".to_owned());
+    if filled.is_ok_and(|status| status.success()) {
+        Ok(())
+    } else {
+        Err("the hot keys could not be written".to_owned())
     }
-    let resident = resident_bytes(cluster.nodes[0].pid())?;
-    let took = cluster.restart_killed(0)?;
-    let payload = (keys * VALUE_BYTES) as f64;
-    println!(
-        "\n{engine}, {keys} keys of 1 KB: {:.2} x their bytes on disk, {:.2} x resident, ready {:.2} s after kill -9",
-        disk_bytes(&cluster)? as f64 / payload,
-        resident as f64 / payload,
-        took.as_secs_f64(),
-    );
-    Ok(())
 }
 
 fn cluster_of(engine: &str) -> Result<Cluster, String> {
@@ -224,15 +191,4 @@ fn metric(cluster: &Cluster, series: &str) -> f64 {
     let answer = http_get(cluster.admin(0), "/metrics").unwrap_or_default();
     let line = answer.lines().find_map(|line| line.strip_prefix(series));
     line.and_then(|value| value.trim().parse().ok()).unwrap_or(f64::NAN)
-}
-
-/// Blocks in use below the data directory, in bytes: preallocated log is not counted until it is written.
-fn disk_bytes(cluster: &Cluster) -> Result<u64, String> {
-    let output = Command::new("du")
-        .args(["-s", "--block-size=1"])
-        .arg(cluster.directory.join("n0"))
-        .output()
-        .map_err(|error| format!("cannot start du: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.split_whitespace().next().and_then(|bytes| bytes.parse().ok()).ok_or_else(|| format!("du said {text:?}"))
 }
