@@ -78,6 +78,10 @@ fn end(lifeline: &Lifeline, limit: Duration) -> Exit {
         tracing::warn!(cut_short, "stopped; clients of these requests must ask again");
         return Exit::CutShort;
     }
+    if stopped.left > 0 {
+        tracing::warn!(shards = stopped.left, "stopped without them; the next start takes a new incarnation");
+        return Exit::CutShort;
+    }
     tracing::info!(clean = stopped.is_clean, "stopped");
     Exit::Done
 }

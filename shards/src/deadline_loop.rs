@@ -30,6 +30,8 @@ impl Shard {
             self.counters.stalls += 1;
         }
         self.beats.last = now;
+        let looking = self.space.looking_for().map(|age| (now - Instant::default()).saturating_sub(age));
+        self.disk.probing(looking);
         self.beat_disk();
         self.deliver_deadline();
         self.begin_checkpoint_if_due();

@@ -50,8 +50,8 @@ pub const JOBS_MAX: usize = 16;
 pub const STOP_TRIES_FOR: Duration = Duration::from_secs(3);
 /// How long a node that stops waits for executors, beyond the drain: what hangs with its disk is left to the system.
 pub const STOP_WITHIN: Duration = Duration::from_secs(15);
-/// Time between two looks at the room of a file system.
-pub const SPACE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Time between two looks at a file system: its room, and whether it answers.
+pub const SPACE_LOOK_INTERVAL: Duration = Duration::from_millis(750);
 /// Inodes that are to be left: log segments and the files of a checkpoint need some.
 pub const INODES_FREE_MIN: u64 = 32;
 /// Time between two reports of a shard to those who watch it.

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 
 use rondo_protocol::causality::{ActorId, Incarnation};
 use rondo_protocol::node::ShardIndex;
-use rondo_storage::{NodeDir, Wound};
+use rondo_storage::{DiskCondition, NodeDir, Wound};
 
 use crate::boot::{self, OpenShard};
 use crate::config::NodeConfig;
@@ -19,7 +19,7 @@ use crate::executor::{ExecutorParts, run_shard};
 use crate::facts::{self, NodeFacts};
 use crate::free_space::SpaceWatch;
 use crate::jobs::ShardJob;
-use crate::limits::STOP_WITHIN;
+use crate::limits::{STOP_TRIES_FOR, STOP_WITHIN};
 use crate::memory::MemoryBound;
 use crate::mesh::{Inbound, Inbox, Mesh};
 use crate::metrics::Publisher;
@@ -42,6 +42,8 @@ pub struct Stopped {
     pub is_clean: bool,
     /// Requests that were still unanswered when the limit passed.
     pub cut_short: usize,
+    /// Shards that did not end, as when their disk does not answer, and were left.
+    pub left: usize,
 }
 
 /// A running node.
@@ -191,22 +193,46 @@ impl Node {
         self.life.is_stopping.store(true, Ordering::Release);
         self.mesh.tell_all(|| Inbound::Stop);
         let wanted = self.watches.len();
-        let until = self.facts.clock.instant() + STOP_WITHIN;
-        while self.executors.iter().any(|executor| !executor.is_finished()) && self.facts.clock.instant() < until {
+        let began = self.facts.clock.instant();
+        while self.executors.iter().any(|executor| !executor.is_finished()) {
+            let waited = self.facts.clock.instant() - began;
+            let is_vain = STOP_TRIES_FOR <= waited && self.only_stalled_shards_are_left();
+            if is_vain || STOP_WITHIN <= waited {
+                break;
+            }
             thread::sleep(DRAIN_LOOK_INTERVAL);
         }
-        let (ended, hanging): (Vec<_>, Vec<_>) = self.executors.into_iter().partition(JoinHandle::is_finished);
-        if !hanging.is_empty() {
-            tracing::error!(shards = hanging.len(), "shards do not end, as when a disk does not answer; they are left");
-        }
-        let durable = ended.into_iter().map(|executor| executor.join().unwrap_or(false));
+        let left = self.say_who_is_left();
+        let ended = self.executors.into_iter().filter(JoinHandle::is_finished);
+        let durable = ended.map(|executor| executor.join().unwrap_or(false));
         let is_durable = durable.filter(|durable| *durable).count() == wanted;
         let (pacemaker, thread) = self.pacemaker;
         pacemaker.end();
         // It has nothing to say.
         let _ = thread.join();
         let is_clean = is_durable && mark_clean(self.directory);
-        Stopped { is_clean, cut_short }
+        Stopped { is_clean, cut_short, left }
+    }
+
+    /// Does everybody who has not ended wait for a disk that does not answer?
+    fn only_stalled_shards_are_left(&self) -> bool {
+        let left = self.executors.iter().zip(&self.watches).filter(|(executor, _)| !executor.is_finished());
+        left.map(|(_, watch)| watch.report().disk.condition).all(|condition| condition == DiskCondition::Stalled)
+    }
+
+    /// Says how many shards have not ended, and gives their number.
+    fn say_who_is_left(&self) -> usize {
+        let shards = self.executors.iter().filter(|executor| !executor.is_finished()).count();
+        match shards {
+            0 => {}
+            _ if self.only_stalled_shards_are_left() => tracing::error!(
+                shards,
+                "the disk does not answer, and the shards that wait for it are left; what was acknowledged is on it, and the \
+                 process is gone when the kernel lets go of its threads"
+            ),
+            _ => tracing::error!(shards, "shards do not end; they are left"),
+        }
+        shards
     }
 
     pub(crate) fn render_metrics(&self) -> String {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use rondo_client::blocking::Client;
 use rondo_client::{Error, Options, Refusal};
 use rondo_protocol::ring::{ObjectKey, Ring, RingNode, VNodeBits, shard_of};
+use rustix::process::Signal;
 use support::{TestCluster, TestNode, eventually, http_get, skip};
 use volume::{Volume, run, why_not};
 
@@ -327,6 +328,57 @@ fn a_disk_that_hangs_is_its_shards_trouble_alone_and_over_when_it_answers() {
     let log = patient.node().log();
     assert!(!log.contains("aborting"), "{log}");
     patient.survive(|| {});
+    patient.node().kill();
+}
+
+#[test]
+fn a_disk_that_hangs_is_noticed_though_nobody_writes() {
+    if cannot_run("a_disk_that_hangs_is_noticed_though_nobody_writes") {
+        return;
+    }
+    let mut volume = Volume::create(512, &[]).expect("a volume");
+    let mut patient = patient_on(&volume, "");
+    patient.put_many("before", 20, 1000);
+    volume.freeze_for(Duration::from_secs(8));
+    let frozen = Instant::now();
+    let said = patient.unready("the disk of shard 0 has not answered for ");
+    println!("hung and idle: {:.1} s after the freeze the node says {said:?}", frozen.elapsed().as_secs_f64());
+    assert!(frozen.elapsed() < Duration::from_secs(8), "it was noticed only when it was over");
+    let refused = patient.put("meanwhile", 100).expect_err("it cannot be kept");
+    assert!(matches!(refused, Error::Refused { refusal: Refusal::DiskFailed, .. }), "{refused}");
+    patient.check_all();
+    volume.wait_for_thaw();
+    let thawed = Instant::now();
+    patient.put_until_taken("after");
+    came_back("hung and idle", thawed.elapsed());
+    patient.survive(|| {});
+    patient.node().kill();
+}
+
+#[test]
+fn a_node_that_is_to_stop_while_its_disk_hangs_says_so_within_its_limit_and_loses_nothing() {
+    if cannot_run("a_node_that_is_to_stop_while_its_disk_hangs_says_so_within_its_limit_and_loses_nothing") {
+        return;
+    }
+    let mut volume = Volume::create(512, &[]).expect("a volume");
+    let mut patient = patient_on(&volume, "drain-seconds = 1\n");
+    patient.put_many("before", 20, 1000);
+    volume.freeze_for(Duration::from_secs(25));
+    let frozen = Instant::now();
+    let waits = patient.put("waits", 100).expect_err("it waits for the disk");
+    patient.node().signal(Signal::TERM);
+    let said = "the disk does not answer, and the shards that wait for it are left";
+    let is_said = eventually(|| patient.node().log().contains(said));
+    println!("hung and stopping: {waits}; {:.1} s after the freeze it is given up", frozen.elapsed().as_secs_f64());
+    assert!(is_said, "{}", patient.node().log());
+    assert!(frozen.elapsed() < Duration::from_secs(25), "it waited for the disk");
+    // A process whose thread waits for a frozen disk inside the kernel is gone only when that answers.
+    volume.wait_for_thaw();
+    let code = patient.node().wait().code();
+    assert_eq!(code, Some(75), "{}", patient.node().log());
+    patient.node().restart();
+    patient.client = Client::connect(&patient.cluster.addresses()).expect("the node answers");
+    patient.check_all();
     patient.node().kill();
 }
 

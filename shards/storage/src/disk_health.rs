@@ -70,6 +70,8 @@ pub struct DiskHealth {
     reserve_is_used_up: bool,
     /// When the write or sync under way began.
     busy_since: Option<Moment>,
+    /// When the probe under way began.
+    probed_since: Option<Moment>,
     /// When the reserve may be filled again. The wait grows while each filling is followed by another refusal, as where a
     /// disk says that it has room and has none.
     refill_at: Moment,
@@ -113,6 +115,17 @@ impl DiskHealth {
     /// A write or sync begins.
     pub fn began(&mut self, now: Moment) {
         self.busy_since = Some(now);
+    }
+
+    /// A look at the disk that somebody else took has been under way since then, if one is: so that a disk that hangs is noticed
+    /// though nothing is written.
+    pub fn probing(&mut self, since: Option<Moment>) {
+        self.probed_since = since;
+    }
+
+    /// The earliest of what has not come back.
+    fn waiting_since(&self) -> Option<Moment> {
+        self.busy_since.into_iter().chain(self.probed_since).min()
     }
 
     /// It got through. Where it may have used the reserve, that is to be filled again.
@@ -178,7 +191,7 @@ impl DiskHealth {
     }
 
     fn judge(&self, now: Moment) -> DiskCondition {
-        let is_stalled = self.busy_since.is_some_and(|since| now - since >= DISK_STALLED_AFTER);
+        let is_stalled = self.waiting_since().is_some_and(|since| now - since >= DISK_STALLED_AFTER);
         match &self.refusal {
             _ if is_stalled => DiskCondition::Stalled,
             Some((DiskTrouble::Failing, _)) => DiskCondition::Failing,
@@ -214,7 +227,7 @@ impl DiskHealth {
 
     /// When to look again though nothing has happened: a write may have stalled by then, or something may be tried again.
     pub fn next_look(&self, now: Moment) -> Option<Moment> {
-        let stalled_at = self.busy_since.map(|since| since + DISK_STALLED_AFTER).filter(|at| now < *at);
+        let stalled_at = self.waiting_since().map(|since| since + DISK_STALLED_AFTER).filter(|at| now < *at);
         let refill_at = self.retry_at.max(self.refill_at);
         let refill_at = (self.owes_reserve && self.has_room_for_more()).then_some(refill_at);
         let retry_at = self.refusal.as_ref().map(|_| self.retry_at).filter(|at| now < *at);
@@ -241,7 +254,7 @@ impl DiskHealth {
         DiskReport {
             condition: self.condition,
             reason,
-            stalled_since: self.busy_since.filter(|_| is_stalled),
+            stalled_since: self.waiting_since().filter(|_| is_stalled),
             free_bytes: self.room.free_bytes(),
         }
     }

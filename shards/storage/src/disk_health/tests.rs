@@ -99,3 +99,19 @@ fn a_write_that_does_not_come_back_stalls_the_shard_until_it_does() {
     health.written(Attempt::Commit);
     assert_eq!(health.look(at(9000), ENOUGH), Some(Takes::All));
 }
+
+#[test]
+fn a_probe_that_does_not_come_back_stalls_the_shard_though_nothing_is_written() {
+    let mut health = DiskHealth::default();
+    health.probing(Some(at(100)));
+    assert_eq!(health.look(at(1099), ENOUGH), None);
+    assert_eq!(health.next_look(at(1099)), Some(at(1100)));
+    assert_eq!(health.look(at(1100), ENOUGH), Some(Takes::Nothing));
+    assert_eq!(health.report().stalled_since, Some(at(100)));
+    // A write that gets through says nothing of the probe: that speaks for itself.
+    health.began(at(1200));
+    health.written(Attempt::Commit);
+    assert_eq!(health.look(at(1201), ENOUGH), None);
+    health.probing(None);
+    assert_eq!(health.look(at(1202), ENOUGH), Some(Takes::All));
+}
