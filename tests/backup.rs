@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rondo_client::Options;
 use rondo_client::blocking::Client;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::{TestCluster, rondo, skip};
 
@@ -367,6 +367,100 @@ fn a_cancelled_backup_leaves_nothing_and_the_next_one_is_not_hindered() {
     assert!(ended == "cancelled" || ended == "done", "{ended}");
     assert_eq!((count("backups"), count("partial")), (Some(whole), Some(0)), "{ended}");
     create(&mut cluster, &to, &["--full"]);
+}
+
+/// Enough that a job takes its time.
+fn fill_much(cluster: &TestCluster) {
+    let client = connect(cluster);
+    for number in 0..150 {
+        let value = format!("{number} ").repeat(60_000);
+        client.put(format!("much-{number}"), value, &options("default")).expect("stored");
+    }
+}
+
+fn jobs(admin: std::net::SocketAddr) -> Value {
+    let (_, jobs) = support::http_get(admin, "/admin/jobs").expect("it answers");
+    serde_json::from_str(&jobs).expect("JSON")
+}
+
+/// Starts the command and sends it Ctrl-C once its job runs. `None` if the job was done before that.
+fn interrupt(admin: std::net::SocketAddr, arguments: &[&str]) -> Option<Output> {
+    let before = jobs(admin)["jobs"][0]["id"].clone();
+    let child = Command::new(env!("CARGO_BIN_EXE_rondo"))
+        .args(arguments)
+        .args(["--admin", &admin.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the rondo binary starts");
+    let is_begun = support::eventually(|| jobs(admin)["jobs"][0]["id"] != before);
+    assert!(is_begun, "no job of {arguments:?} was begun");
+    let pid = Pid::from_raw(child.id() as i32).expect("a process id is not zero");
+    kill_process(pid, Signal::INT).expect("it is ours");
+    let output = child.wait_with_output().expect("our own child can be waited for");
+    (output.status.code() != Some(0)).then_some(output)
+}
+
+#[test]
+fn ctrl_c_ends_the_job_of_a_backup_or_scrub_and_leaves_nothing_that_counts() {
+    let mut cluster = TestCluster::start(1, 1);
+    fill_much(&cluster);
+    let admin = cluster.node(0).admin;
+    let to = cluster.directory.path().join("backups");
+    let dir = to.display().to_string();
+    let backup = ["backup", "create", "--full", "--to", &dir];
+    for (kind, arguments) in [("backup", &backup[..]), ("scrub", &["scrub", "--share", "1"])] {
+        // A job may be done before the signal comes.
+        let cancelled = (0..10).find_map(|_| interrupt(admin, arguments)).expect("one was slow enough");
+        assert_eq!(cancelled.status.code(), Some(130), "{kind}: {cancelled:?}");
+        assert!(words(&cancelled).contains("cancelling"), "{kind}: {cancelled:?}");
+        let last = &jobs(admin)["jobs"][0];
+        assert_eq!((&last["kind"], &last["state"]), (&kind.into(), &"cancelled".into()), "{last}");
+    }
+    let (_, listed) = json(&["backup", "list", &dir]);
+    assert_eq!(listed["partial"].as_array().map(Vec::len), Some(0), "{listed}");
+    create(&mut cluster, &to, &["--full"]);
+    let (code, verified) = json(&["backup", "verify", &dir]);
+    assert_eq!(code, 0, "{verified}");
+    let (code, scrubbed) = json(&["scrub", "--admin", &admin.to_string(), "--share", "100"]);
+    assert_eq!(code, 0, "{scrubbed}");
+}
+
+#[test]
+fn a_node_that_is_killed_amid_a_backup_leaves_none_and_makes_the_next_one() {
+    let mut cluster = TestCluster::start(1, 1);
+    fill_much(&cluster);
+    let admin = cluster.node(0).admin;
+    let to = cluster.directory.path().join("backups");
+    let dir = to.display().to_string();
+    let first = create(&mut cluster, &to, &[]);
+    let child = Command::new(env!("CARGO_BIN_EXE_rondo"))
+        .args(["backup", "create", "--full", "--to", &dir, "--admin", &admin.to_string()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the rondo binary starts");
+    let half_done = || -> Option<PathBuf> {
+        let paths = fs::read_dir(&to).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.filter(|path| path.extension().is_some_and(|end| end == "partial")).last()
+    };
+    assert!(support::eventually(|| half_done().is_some()), "no backup was begun");
+    cluster.node(0).kill();
+    assert!(half_done().is_some(), "it was done before the node was killed: make it larger");
+    let ended = child.wait_with_output().expect("our own child can be waited for");
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+    assert!(words(&ended).contains("does not answer"), "{ended:?}");
+    let (code, listed) = json(&["backup", "list", &dir]);
+    let count = |of: &str| listed[of].as_array().map(Vec::len);
+    assert_eq!((code, count("backups"), count("partial")), (0, Some(1), Some(1)), "{listed}");
+    cluster.node(0).restart();
+    let next = create(&mut cluster, &to, &[]);
+    assert_eq!(next["parent"], first["backup"], "it goes on where the last whole one ended: {next}");
+    let (code, verified) = json(&["backup", "verify", &dir]);
+    assert_eq!((code, verified["backups"].as_array().map(Vec::len)), (0, Some(2)), "{verified}");
+    assert!(half_done().is_none(), "the leftover is gone");
 }
 
 fn post(admin: std::net::SocketAddr, path: &str, headers: &str, body: &str) -> u16 {
