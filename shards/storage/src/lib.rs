@@ -14,6 +14,7 @@
 //! to a disk is the [`Disk`] trait (the sorted stores, which run on a thread of their own, apart).
 
 pub mod backup;
+mod bytes_at;
 mod cache;
 pub mod checkpoint;
 pub mod companion;

@@ -3,6 +3,7 @@
 //! Replaced as a whole (by `twin`): who reads it sees the old one or the new one. Segments of the log are removed only
 //! when both files have the new one.
 
+use crate::bytes_at::{u16_at, u32_at, u64_at};
 use crate::disk::{Disk, DiskFile};
 use crate::error::StorageError;
 use crate::limits::PAGE_BYTES;
@@ -152,9 +153,9 @@ pub(crate) fn decode(page: &[u8]) -> Result<(u64, Manifest), CopyFault> {
     let Some(bytes) = page.get(..MANIFEST_BYTES) else {
         return Err(CopyFault::Bad(format!("{} bytes, expected at least {MANIFEST_BYTES}", page.len())));
     };
-    let u64_at = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-    let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
-    let u16_at = |at: usize| u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"));
+    let u64_at = |at: usize| u64_at(bytes, at);
+    let u32_at = |at: usize| u32_at(bytes, at);
+    let u16_at = |at: usize| u16_at(bytes, at);
     let is_checked = !is_planted(Planted::TornManifestAccepted);
     if bytes[0..8] != MAGIC && is_checked {
         return Err(CopyFault::Bad("it does not begin with RONDOMAN".to_owned()));

@@ -4,6 +4,7 @@
 //! covers the file's seal as well, a number drawn for that file: a block of another file, or from another place of this
 //! one, never passes for the one that belongs there.
 
+use crate::bytes_at::{u16_at, u32_at, u64_at, u128_at};
 use crate::limits::{BACKUP_BLOCK_BYTES, OBJECT_BYTES_MAX, ROUTED_BYTES_MAX};
 use crate::record::Lsn;
 use crate::sorted_store::ScanEntry;
@@ -54,18 +55,6 @@ pub(crate) struct BlockHeader {
 pub(crate) struct BlockBuilder {
     records: u32,
     payload: Vec<u8>,
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 impl FileHeader {
@@ -181,7 +170,7 @@ pub(crate) fn take_record(payload: &mut Bytes) -> Result<ScanEntry, String> {
     if payload.len() - RECORD_HEADER_BYTES < routed_bytes + object_bytes {
         return Err("a record goes past the end of its block".to_owned());
     }
-    let token = u128::from_le_bytes(payload[8..24].try_into().expect("sixteen bytes"));
+    let token = u128_at(payload, 8);
     let lsn = Lsn(u64_at(payload, 24));
     payload.advance(RECORD_HEADER_BYTES);
     let routed = payload.split_to(routed_bytes);

@@ -1,6 +1,7 @@
 //! The bytes of the identity file. `docs/spec/disk.md` has the table.
 
 use super::Identity;
+use crate::bytes_at::{u16_at, u32_at, u64_at, u128_at};
 use crate::sorted_store::Engine;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -82,7 +83,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Written, Fault> {
         return Err(Fault::Damaged { what, claims: None });
     }
     let (body, crc) = bytes.split_at(bytes.len() - 4);
-    let u16_at = |at: usize| u16::from_le_bytes(body[at..at + 2].try_into().expect("two bytes"));
+    let u16_at = |at: usize| u16_at(body, at);
     let version = u16_at(8);
     let damaged = |what: String| Fault::Damaged { what, claims: Some(version) };
     let (found, expected) = (crc32c::crc32c(body), u32::from_le_bytes(crc.try_into().expect("four bytes")));
@@ -105,11 +106,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Written, Fault> {
     }
     let engine = Engine::ALL.into_iter().find(|&engine| engine_number(engine) == body[34]);
     let engine = engine.ok_or_else(|| damaged(format!("an engine with the number {}", body[34])))?;
-    let u32_at = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().expect("four bytes"));
-    let u64_at = |at: usize| u64::from_le_bytes(body[at..at + 8].try_into().expect("eight bytes"));
+    let u32_at = |at: usize| u32_at(body, at);
+    let u64_at = |at: usize| u64_at(body, at);
     Ok(Written {
         identity: Identity {
-            cluster_id: u128::from_le_bytes(body[16..32].try_into().expect("sixteen bytes")),
+            cluster_id: u128_at(body, 16),
             node_name,
             incarnation: u32_at(12),
             is_clean: body[32] & FLAG_CLEAN != 0,

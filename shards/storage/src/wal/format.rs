@@ -6,6 +6,7 @@
 //! value that a client shaped like a batch, never pass for a batch of this one.
 
 use super::batch::PendingRecord;
+use crate::bytes_at::{u16_at, u32_at, u64_at, u128_at};
 use crate::limits::{BATCH_BYTES_MAX, OBJECT_BYTES_MAX, PAGE_BYTES, ROUTED_BYTES_MAX};
 use crate::record::{LogRecord, Lsn};
 use bytes::Bytes;
@@ -73,18 +74,6 @@ pub(crate) struct RecordHead {
     pub(crate) token: u128,
     pub(crate) routed_crc: u32,
     crc: u32,
-}
-
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 impl SegmentHeader {
@@ -275,7 +264,7 @@ impl RecordHead {
             kind: place[0],
             routed_bytes: usize::from(u16_at(place, 2)),
             object_bytes: u32_at(place, 4) as usize,
-            token: u128::from_le_bytes(place[8..24].try_into().expect("sixteen bytes")),
+            token: u128_at(place, 8),
             routed_crc: u32_at(place, 24),
             crc: u32_at(place, HEAD_CHECKED_BYTES),
         }
