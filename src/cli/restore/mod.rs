@@ -1,9 +1,11 @@
 //! `rondo backup restore`: through the ring of a running cluster, or as a node's own data directory.
 
 mod data_dir;
+mod groups;
 mod lost;
 mod merged;
 mod put;
+mod tally;
 
 use std::path::PathBuf;
 

@@ -7,7 +7,6 @@
 //! interrupted can simply be run again.
 
 use std::collections::{HashSet, VecDeque};
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,50 +15,17 @@ use indicatif::ProgressBar;
 use rondo_client::{Changed, Client, Error, Get, Operation, Options, Outcome as Answer};
 use rondo_protocol::view::ConflictPolicy;
 use rondo_protocol::wire::reply::Refusal;
-use rondo_storage::backup::Losses;
-use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Existing;
-use super::lost::{lost_json, tell_lost};
-use super::merged::{Merged, Next, Restored};
-use crate::cli::data::eprint_line;
+use super::groups::{Group, read_groups};
+use super::merged::{Merged, Restored};
+use super::tally::{Tally, report};
 use crate::cli::exit::{Exit, Failure, Outcome};
 use crate::cli::jobs::bar_of;
 use crate::cli::target::Target;
-use crate::limits::{
-    RESTORE_GROUP_BYTES, RESTORE_GROUP_KEYS, RESTORE_GROUPS_AT_ONCE, RESTORE_PAUSE, RESTORE_ROUNDS_MAX,
-    RESTORE_TROUBLES_NAMED,
-};
-
-/// How many keys came to which end.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Tally {
-    /// Put, durable as the keyspace asks.
-    restored: u64,
-    /// The cluster held exactly this already.
-    already: u64,
-    /// The cluster held something else, which stayed.
-    left_alone: u64,
-    /// Deleted when the backup was made.
-    deleted: u64,
-    /// Neither put nor known to be there.
-    refused: u64,
-    /// No objects: the backup is as it was written, but not what was written.
-    undecodable: u64,
-    /// The first of the last two.
-    troubles: Vec<String>,
-    /// What the backup itself has lost.
-    lost: Losses,
-}
-
-/// Keys of one keyspace that travel together.
-#[derive(Default)]
-struct Group {
-    keys: Vec<Restored>,
-    bytes: usize,
-}
+use crate::limits::{RESTORE_GROUPS_AT_ONCE, RESTORE_PAUSE, RESTORE_ROUNDS_MAX};
 
 /// Restores through the ring and reports.
 pub(super) fn restore(merged: Merged, existing: Existing, target: &Target) -> Outcome {
@@ -99,48 +65,6 @@ async fn run(merged: Merged, existing: Existing, target: &Target, bar: &Progress
 
 fn join<T>(done: Result<T, tokio::task::JoinError>) -> Result<T, Failure> {
     done.map_err(|error| Failure::new(Exit::Failed, format!("a part of the restore failed: {error}")))
-}
-
-/// Cuts the stream of keys into groups; gives what needs no put.
-fn read_groups(mut merged: Merged, groups: &flume::Sender<Group>, bar: &ProgressBar) -> Result<Tally, Failure> {
-    let (mut tally, mut group) = (Tally::default(), Group::default());
-    loop {
-        match merged.next()? {
-            Next::Key(restored) if restored.values.is_empty() => tally.deleted += 1,
-            Next::Key(restored) => {
-                if !group.has_room_for(&restored) && groups.send(core::mem::take(&mut group)).is_err() {
-                    return Ok(tally); // Whoever puts has given up, and says why.
-                }
-                group.add(restored);
-            }
-            Next::Undecodable(name) => {
-                tally.undecodable += 1;
-                tally.name(format!("{name}: what the backup holds is no object"));
-            }
-            Next::End => {
-                if !group.keys.is_empty() {
-                    // As above.
-                    let _ = groups.send(group);
-                }
-                tally.lost = merged.losses();
-                return Ok(tally);
-            }
-        }
-        bar.set_position(merged.read());
-    }
-}
-
-impl Group {
-    fn has_room_for(&self, next: &Restored) -> bool {
-        let Some(first) = self.keys.first() else { return true };
-        let is_full = self.keys.len() >= RESTORE_GROUP_KEYS || self.bytes >= RESTORE_GROUP_BYTES;
-        !is_full && first.key.keyspace() == next.key.keyspace()
-    }
-
-    fn add(&mut self, restored: Restored) {
-        self.bytes += restored.values.iter().map(Bytes::len).sum::<usize>();
-        self.keys.push(restored);
-    }
 }
 
 /// Puts groups.
@@ -285,64 +209,6 @@ impl Work {
         self.tally.name(format!("{}: {error}", restored.key.key().escape_ascii()));
         Ok(())
     }
-}
-
-impl Tally {
-    fn name(&mut self, trouble: String) {
-        if self.troubles.len() < RESTORE_TROUBLES_NAMED {
-            self.troubles.push(trouble);
-        }
-    }
-
-    fn add(&mut self, other: Tally) {
-        self.restored += other.restored;
-        self.already += other.already;
-        self.left_alone += other.left_alone;
-        self.deleted += other.deleted;
-        self.refused += other.refused;
-        self.undecodable += other.undecodable;
-        other.troubles.into_iter().for_each(|trouble| self.name(trouble));
-        if !other.lost.is_empty() {
-            self.lost = other.lost; // Only the reader of the backup knows of any.
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        match (self.refused, self.undecodable, self.lost.is_empty()) {
-            (0, 0, true) => Exit::Done,
-            (0, _, _) => Exit::Damaged,
-            (_, _, _) => Exit::Unknown,
-        }
-    }
-}
-
-fn report(tally: &Tally, is_json: bool) -> Outcome {
-    let Tally { restored, already, left_alone, deleted, refused, undecodable, troubles, lost } = tally;
-    let mut out = std::io::stdout().lock();
-    if is_json {
-        let line = json!({
-            "restored": restored, "already": already, "left_alone": left_alone, "deleted": deleted,
-            "refused": refused, "undecodable": undecodable, "troubles": troubles,
-            "lost_records": lost.records, "withheld": lost.withheld, "lost": lost_json(lost),
-        });
-        writeln!(out, "{line}")?;
-    } else {
-        writeln!(
-            out,
-            "{restored} keys restored; {already} were there already, {left_alone} hold something else and were left alone"
-        )?;
-        writeln!(
-            out,
-            "{deleted} had been deleted when the backup was made; {refused} were refused, {undecodable} are damaged"
-        )?;
-    }
-    out.flush()?;
-    troubles.iter().for_each(|trouble| eprint_line(&format!("rondo: {trouble}")));
-    tell_lost(lost);
-    if *refused > 0 {
-        eprint_line("rondo: run the same command again for what was refused; what is restored is not put twice");
-    }
-    Ok(tally.exit())
 }
 
 #[cfg(test)]
