@@ -27,6 +27,10 @@ pub const SHARED_OBJECT_BYTES_MIN: usize = 512;
 /// Objects below this size are copied when they move into the cache, where they may stay for days.
 /// Half an arena of 64 KiB: what the cache counts is then at least half of what it keeps.
 pub const CACHED_SLICE_BYTES_MIN: usize = 32 * 1024;
+/// A first memtable has room for one key in so many bytes that it may grow to: objects of a kilobyte with all their overhead.
+pub const TABLE_BYTES_EACH: usize = 1024;
+/// Keys that a first memtable has room for at most, however large it may grow: twelve megabytes, which are not touched yet.
+pub const TABLE_KEYS_AHEAD_MAX: usize = 1 << 17;
 /// Entries of a written checkpoint that move into the cache with each append, so that no turn pays for all of them.
 pub const SETTLE_ENTRIES: usize = 8;
 /// Cold reads in one request to the companion.

@@ -12,7 +12,10 @@ use crate::cache::{self, ObjectCache};
 use crate::companion::ColdFound;
 use crate::filter::KeyFilter;
 use crate::limits::StoreLimits;
-use crate::limits::{BATCH_BYTES_WANTED, OBJECT_BYTES_MAX, ROUTED_BYTES_MAX, SETTLE_ENTRIES, SHARED_OBJECT_BYTES_MIN};
+use crate::limits::{
+    BATCH_BYTES_WANTED, OBJECT_BYTES_MAX, ROUTED_BYTES_MAX, SETTLE_ENTRIES, SHARED_OBJECT_BYTES_MIN, TABLE_BYTES_EACH,
+    TABLE_KEYS_AHEAD_MAX,
+};
 use crate::record::{LogRecord, Lsn};
 use crate::sorted_store::Stored;
 use crate::stats::StoreStats;
@@ -94,6 +97,8 @@ pub struct ShardStore {
     seeds: RandomState,
     active: Table,
     frozen: Frozen,
+    /// The room of a table that was taken apart, for the next one.
+    room: Option<Table>,
     cache: ObjectCache,
     /// Every key that the sorted store has or is about to get; `None` if the engine has filters of its own.
     filter: Option<KeyFilter>,
@@ -118,8 +123,9 @@ impl ShardStore {
         ShardStore {
             limits,
             seeds: RandomState::new(),
-            active: Table::default(),
+            active: Table::with_room_for((limits.memtable_bytes_max / TABLE_BYTES_EACH).min(TABLE_KEYS_AHEAD_MAX)),
             frozen: Frozen::None,
+            room: None,
             cache: ObjectCache::new(limits.cache_bytes_max),
             filter: None,
             pending: VecDeque::new(),
@@ -318,8 +324,8 @@ impl ShardStore {
         if self.last_lsn == self.frozen_upto {
             return;
         }
-        let roomy = Table::as_roomy_as(&self.active);
-        let table = core::mem::replace(&mut self.active, roomy);
+        let room = self.room.take().unwrap_or_else(|| Table::with_room_for(self.active.len()));
+        let table = core::mem::replace(&mut self.active, room);
         // What had not settled yet is in the sorted store and just leaves.
         let leftover = match core::mem::replace(&mut self.frozen, Frozen::None) {
             Frozen::Settling(leftover) => Some(leftover),
@@ -356,6 +362,7 @@ impl ShardStore {
         let Some(frozen) = Arc::get_mut(frozen) else { return };
         for _ in 0..SETTLE_ENTRIES {
             let Some(entry) = frozen.table.pop() else {
+                self.room = Some(core::mem::take(&mut frozen.table).into_room());
                 self.frozen = Frozen::None;
                 return;
             };

@@ -72,10 +72,17 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// An empty one with room for as many keys as `other` has: growing it later would take its time at one put.
-    pub(crate) fn as_roomy_as(other: &Table) -> Table {
-        let keys = other.len();
+    /// An empty one with room for so many keys: growing it later takes a millisecond or two, at one put.
+    pub(crate) fn with_room_for(keys: usize) -> Table {
         Table { entries: Vec::with_capacity(keys), index: HashTable::with_capacity(keys), bytes: 0 }
+    }
+
+    /// The room of one that was taken apart, to be filled again: giving it back would take a millisecond as well.
+    pub(crate) fn into_room(mut self) -> Table {
+        assert_eq!(self.len(), 0, "a table that holds something is not reused");
+        // What was taken out one by one has left marks, which would count as growth.
+        self.index.clear();
+        self
     }
 
     pub(crate) fn find(&self, key: &HashedKey<'_>) -> Option<&Entry> {
@@ -229,6 +236,18 @@ mod tests {
             assert_eq!(get(&table, n % 10, &format!("{n}")), None);
         }
         assert_eq!((table.bytes(), table.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_room_of_a_table_taken_apart_is_filled_again() {
+        let mut table = Table::with_room_for(50);
+        let room = (table.entries.capacity(), table.index.capacity());
+        (0..50u128).for_each(|n| assert!(put(&mut table, n, "a", "old", 1)));
+        while table.pop().is_some() {}
+        let mut table = table.into_room();
+        (0..50u128).for_each(|n| assert!(put(&mut table, n, "a", "new", 2)));
+        assert_eq!((table.entries.capacity(), table.index.capacity()), room, "it has not grown");
+        assert_eq!((get(&table, 7, "a").as_deref(), table.len()), (Some(&b"new"[..]), 50));
     }
 
     #[test]
