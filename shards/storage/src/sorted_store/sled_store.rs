@@ -9,17 +9,19 @@
 //! all stores of the process share.
 
 use super::envelope::{self, Chunks, Envelope};
+use super::lsm_store::unix_seconds;
 use super::sled_keys::{KeyFlush, SledKeys};
-use super::sled_scan;
 use super::sled_spares;
 use super::synchronous::make_synchronous;
 use super::{
     FailureKind, FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanPage, SortedEntry, SortedStore,
-    SortedStoreError, StoreSizes, Stored, guard, stored_key,
+    SortedStoreError, StoreSizes, Stored, guard, losses, stored_key,
 };
+use super::{sled_audit, sled_log, sled_scan};
 use crate::filter::KeyFilter;
 use crate::planted::{Planted, is_planted};
 use crate::record::Lsn;
+use crate::wounds::{Wound, WoundCause, Wounds};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -65,6 +67,8 @@ pub struct SledStore {
     file: Arc<File>,
     /// The list of its keys.
     keys: RefCell<SledKeys>,
+    /// Not noted elsewhere yet.
+    losses: Wounds,
 }
 
 /// Opens; where the lock is held, tries again for [`LOCK_FREE_WITHIN`]: the threads of a store that was closed in this
@@ -77,6 +81,22 @@ fn open_patiently(config: &sled::Config) -> sled::Result<sled::Db> {
                 thread::sleep(LOCK_LOOK_INTERVAL);
             }
             outcome => return outcome,
+        }
+    }
+}
+
+/// sled's file, locked as sled locks it; `None` if there is none. Who holds the lock may still write.
+fn lock_patiently(path: &Path) -> io::Result<Option<File>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let until = Instant::now() + LOCK_FREE_WITHIN;
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => thread::sleep(LOCK_LOOK_INTERVAL),
+            Err(error) => return Err(error.into()),
+            Ok(()) => return Ok(Some(file)),
         }
     }
 }
@@ -104,6 +124,7 @@ impl SledStore {
         if is_synced && !make_synchronous(path).map_err(|error| failed_io(path, &error))? {
             tracing::warn!(store = %path.display(), "{}", NOT_SYNCHRONOUS);
         }
+        note_passed_over(path)?;
         let sled_config = sled::Config::new()
             .path(path)
             .cache_capacity(config.cache_bytes)
@@ -116,7 +137,8 @@ impl SledStore {
         let noted = read_upto(&about, path)?;
         let (keys, why_empty) = SledKeys::open(path, &about, noted).map_err(|error| failed_io(path, &error))?;
         let (path, file, keys) = (path.clone(), Arc::new(file), RefCell::new(keys));
-        let store = SledStore { path, db, objects, chunks, about, file, keys };
+        let losses = losses::read(&path).map_err(|error| failed_io(&path, &error))?;
+        let store = SledStore { path, db, objects, chunks, about, file, keys, losses };
         if let Some(why) = why_empty {
             store.learn_keys(&why)?;
         }
@@ -316,6 +338,18 @@ impl SortedStore for SledStore {
         })
     }
 
+    /// None of them goes further than the store itself.
+    fn losses(&self) -> Vec<Wound> {
+        let noted = self.durable_upto().unwrap_or(Lsn(u64::MAX));
+        self.losses.iter().map(|wound| Wound { upto: wound.upto.min(noted), ..wound.clone() }).collect()
+    }
+
+    fn forget_losses(&mut self) -> Result<(), SortedStoreError> {
+        losses::forget(&self.path).map_err(|error| failed_io(&self.path, &error))?;
+        self.losses.clear();
+        Ok(())
+    }
+
     fn verify_files(&self, _cursor: &mut FileCursor, _bytes_max: u64) -> Result<FileCheck, SortedStoreError> {
         Ok(FileCheck { is_done: true, ..FileCheck::default() })
     }
@@ -333,6 +367,29 @@ impl SortedStore for SledStore {
             ..StoreSizes::default()
         }
     }
+}
+
+/// Once sled has opened the store nothing tells any more what it has passed over.
+fn note_passed_over(path: &Path) -> Result<(), SortedStoreError> {
+    let failed_io = |error: io::Error| failed_io(path, &error);
+    let Some(file) = lock_patiently(&path.join("db")).map_err(failed_io)? else { return Ok(()) };
+    let audit = sled_audit::audit(path, &file).map_err(failed_io)?;
+    if audit.has_lost_pages {
+        let what = "pages in its log have rotted, and no older version of them is left".to_owned();
+        return Err(failed_as(path, what, FailureKind::Damaged));
+    }
+    let what = "a page in sled's log has rotted; older versions of its keys would take its place";
+    let wound = |&(from, to): &sled_log::Stretch| Wound {
+        from,
+        to,
+        upto: Lsn(u64::MAX),
+        keys: None,
+        cause: WoundCause::StoreRot,
+        what: what.to_owned(),
+        found_at_unix: unix_seconds(),
+    };
+    losses::note(path, audit.stretches.iter().map(wound).collect()).map_err(failed_io)?;
+    audit.cancel_messages(path).map_err(failed_io)
 }
 
 /// Big-endian, so that the chunks of one object are neighbours and later generations come last.

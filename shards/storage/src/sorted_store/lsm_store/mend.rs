@@ -2,7 +2,7 @@
 //!
 //! A table whose index, filter or description is damaged has all its entries still; they are written into a table anew. One
 //! that has lost entries is written anew with those that are left, and what is missing is noted first, as a stretch of the
-//! ring and a record: see [`super::losses`]. So it is with a table that is gone, as far as the directory beside the copy of
+//! ring and a record: see [`losses`]. So it is with a table that is gone, as far as the directory beside the copy of
 //! the version describes it. A blob file keeps what is left of it. What is replaced goes beside the store's directory, under
 //! a name that says why.
 
@@ -10,9 +10,9 @@ use super::checks::{self, CURRENT_BYTES};
 use super::copy::{self, Described, Directory};
 use super::remains::{self, Remains};
 use super::settings::{self, FILE_BYTES};
-use super::{UPTO, losses, mend_blobs};
+use super::{UPTO, mend_blobs};
 use crate::record::Lsn;
-use crate::sorted_store::envelope;
+use crate::sorted_store::{envelope, losses};
 use crate::wounds::{Wound, WoundCause};
 use lsm_tree::table::Writer;
 use lsm_tree::{InternalValue, ValueType};
@@ -27,7 +27,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Writes a file anew, durably, so that its name means the old or the new content at any time.
-pub(super) fn replace(path: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+pub(in crate::sorted_store) fn replace(path: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     // Names that begin like this are removed at the start.
     let unfinished = path.join(format!(".tmp-{name}"));
     let mut file = File::create(&unfinished)?;
@@ -46,7 +46,7 @@ pub(super) fn set_aside(path: &Path, file: &Path, reason: &str) -> io::Result<()
     File::open(parent)?.sync_all()
 }
 
-pub(super) fn unix_seconds() -> u64 {
+pub(in crate::sorted_store) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 

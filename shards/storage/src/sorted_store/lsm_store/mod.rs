@@ -9,13 +9,12 @@
 //! each object stands our envelope, beside the checksums that the crate keeps for blocks, blobs and whole files.
 //!
 //! What the crate leaves out is done here: the syncs in `flush`, the checks of its smallest files in `checks`, their copy in
-//! `copy`, and `mend` for files that it would not open, or not merge: what is left of them stays, what they lost is in `losses`.
+//! `copy`, and `mend` for files that it would not open, or not merge: what is left of them stays, what they lost is noted.
 
 mod checks;
 mod compactor;
 mod copy;
 mod flush;
-mod losses;
 mod mend;
 mod mend_blobs;
 mod remains;
@@ -27,7 +26,7 @@ use self::flush::Flusher;
 use super::envelope::{self, Envelope};
 use super::{
     FailureKind, FileCheck, FileCursor, FlushTask, KeyPage, PageLimits, ScanPage, SortedEntry, SortedStore,
-    SortedStoreError, StoreSizes, Stored, guard, stored_key,
+    SortedStoreError, StoreSizes, Stored, guard, losses, stored_key,
 };
 use crate::limits::CACHED_SLICE_BYTES_MIN;
 use crate::record::Lsn;
@@ -35,6 +34,8 @@ use crate::wounds::{Wound, Wounds};
 use bytes::Bytes;
 use lsm_tree::{AbstractTree, AnyTree, Cache, SeqNo};
 pub use mend::Suspects;
+pub(super) use mend::{replace, unix_seconds};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -259,12 +260,16 @@ fn read_failed(path: &Path, error: &lsm_tree::Error) -> SortedStoreError {
 
 fn failed(path: &Path, error: &lsm_tree::Error) -> SortedStoreError {
     match error {
+        // It looked for a place that no file has, as damaged bytes named it.
+        lsm_tree::Error::Io(error) if error.kind() == io::ErrorKind::InvalidInput => {
+            failed_as(path, error.to_string(), FailureKind::Damaged)
+        }
         lsm_tree::Error::Io(error) => failed_io(path, error),
         other => failed_as(path, other.to_string(), FailureKind::Damaged),
     }
 }
 
-fn failed_io(path: &Path, error: &std::io::Error) -> SortedStoreError {
+fn failed_io(path: &Path, error: &io::Error) -> SortedStoreError {
     failed_as(path, error.to_string(), FailureKind::of_io(error))
 }
 

@@ -3,7 +3,7 @@
 //! Written before the files that lack it take their place, in the format of a shard's wounds; removed when the shard has
 //! made them its own.
 
-use super::mend::{replace, unix_seconds};
+use super::lsm_store::{replace, unix_seconds};
 use crate::record::Lsn;
 use crate::wounds::{Wound, WoundCause, Wounds};
 use std::fs::{self, File};
