@@ -20,6 +20,10 @@ pub enum FileKind {
     Manifest,
     /// The copy of it.
     ManifestCopy,
+    /// What was lost.
+    Wounds,
+    /// The copy of it.
+    WoundsCopy,
     /// A segment of the log.
     LogSegment,
     /// The segment that is set aside for a full disk.
@@ -46,11 +50,13 @@ pub enum FileKind {
 
 impl FileKind {
     /// All of them, in the order of the table.
-    pub const ALL: [FileKind; 15] = [
+    pub const ALL: [FileKind; 17] = [
         FileKind::Identity,
         FileKind::IdentityCopy,
         FileKind::Manifest,
         FileKind::ManifestCopy,
+        FileKind::Wounds,
+        FileKind::WoundsCopy,
         FileKind::LogSegment,
         FileKind::LogReserve,
         FileKind::KeyJournal,
@@ -71,6 +77,8 @@ impl FileKind {
             FileKind::IdentityCopy => "identity copy",
             FileKind::Manifest => "manifest",
             FileKind::ManifestCopy => "manifest copy",
+            FileKind::Wounds => "wounds",
+            FileKind::WoundsCopy => "wounds copy",
             FileKind::LogSegment => "log segment",
             FileKind::LogReserve => "log reserve",
             FileKind::KeyJournal => "key journal",
@@ -92,6 +100,8 @@ impl FileKind {
             | FileKind::IdentityCopy
             | FileKind::Manifest
             | FileKind::ManifestCopy
+            | FileKind::Wounds
+            | FileKind::WoundsCopy
             | FileKind::LogSegment
             | FileKind::LogReserve => true,
             FileKind::KeyJournal | FileKind::SledDb | FileKind::SledConf | FileKind::SledSnapshot => {
@@ -112,6 +122,8 @@ impl FileKind {
             | FileKind::IdentityCopy
             | FileKind::Manifest
             | FileKind::ManifestCopy
+            | FileKind::Wounds
+            | FileKind::WoundsCopy
             | FileKind::SledConf
             | FileKind::SledSnapshot
             | FileKind::LsmCurrent
@@ -136,6 +148,8 @@ impl FileKind {
             "identity.copy" => Some(FileKind::IdentityCopy),
             "manifest" if !is_in("lsm-") => Some(FileKind::Manifest),
             "manifest.copy" if !is_in("lsm-") => Some(FileKind::ManifestCopy),
+            "wounds" => Some(FileKind::Wounds),
+            "wounds.copy" => Some(FileKind::WoundsCopy),
             // The spare, too: nothing that stands in it is read.
             "reserve" | "spare" if is_in("/wal/") => Some(FileKind::LogReserve),
             _ if is_in("/wal/") && name.ends_with(".log") => Some(FileKind::LogSegment),
@@ -159,9 +173,10 @@ impl fmt::Display for FileKind {
     }
 }
 
-/// Empty or meaningless by contract: nothing reads them.
+/// Empty or meaningless by contract, or set aside: nothing reads them.
 fn is_ignored(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "LOCK" || name == "lock")
+    let is_set_aside = path.iter().any(|part| rondo_storage::is_set_aside(&part.to_string_lossy()));
+    is_set_aside || path.file_name().is_some_and(|name| name == "LOCK" || name == "lock")
 }
 
 /// Every file below `root` with what it is for, relative to it, in the order of their names; empty ones are left out.

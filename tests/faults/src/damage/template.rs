@@ -7,7 +7,11 @@ use crate::random::Dice;
 use crate::shard::{DrivenShard, Settings};
 use core::fmt;
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
+
+/// Where the records of a segment begin: behind its header and the copy of that.
+const LOG_DATA_AT: usize = 2 * 4096;
 
 /// Keys of a directory.
 pub const KEYS: u32 = 120;
@@ -23,11 +27,14 @@ pub enum Template {
     Killed,
     /// Everything is in the log; the process was killed.
     LogOnly,
+    /// Some has been lost before, and the shard knows it; the stop was clean.
+    Wounded,
 }
 
 impl Template {
     /// All of them.
-    pub const ALL: [Template; 4] = [Template::Checkpointed, Template::Stopped, Template::Killed, Template::LogOnly];
+    pub const ALL: [Template; 5] =
+        [Template::Checkpointed, Template::Stopped, Template::Killed, Template::LogOnly, Template::Wounded];
 
     /// Its name: also that of its directory.
     pub fn name(self) -> &'static str {
@@ -36,6 +43,7 @@ impl Template {
             Template::Stopped => "stopped",
             Template::Killed => "killed",
             Template::LogOnly => "log-only",
+            Template::Wounded => "wounded",
         }
     }
 
@@ -47,7 +55,7 @@ impl Template {
     /// Does it end with a clean stop?
     pub fn is_left_cleanly(self) -> bool {
         match self {
-            Template::Checkpointed | Template::Stopped => true,
+            Template::Checkpointed | Template::Stopped | Template::Wounded => true,
             Template::Killed | Template::LogOnly => false,
         }
     }
@@ -77,6 +85,16 @@ impl Template {
                 building.write(&mut shard, 12)?;
                 shard.close()?;
             }
+            Template::Wounded => {
+                building.write(&mut shard, 12)?;
+                shard.close()?;
+                rot_last_record(path)?;
+                shard = DrivenShard::open(path, settings)?;
+                if shard.report().wounds.is_empty() {
+                    return Err("a record has rotted, and nothing was lost".to_owned());
+                }
+                shard.close()?;
+            }
             Template::Killed | Template::LogOnly => {
                 building.write(&mut shard, 25)?;
                 // Not dropped: a killed process tidies nothing up.
@@ -91,6 +109,34 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
+}
+
+/// Flips a bit in the object of the last record of the log.
+fn rot_last_record(path: &Path) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    let (mut files, mut segments) = (Vec::new(), Vec::new());
+    super::files::walk(path, Path::new(""), &mut files).map_err(failed)?;
+    segments.extend(files.into_iter().filter(|file| file.extension().is_some_and(|extension| extension == "log")));
+    segments.sort();
+    for segment in segments.iter().rev().map(|segment| path.join(segment)) {
+        let mut bytes = fs::read(&segment).map_err(failed)?;
+        if let Some(last) = last_byte_written(&bytes) {
+            bytes[last] ^= 1;
+            return fs::write(&segment, bytes).map_err(failed);
+        }
+    }
+    Err("no segment of the log has a record".to_owned())
+}
+
+/// The last byte of the last batch: batches follow each other, each from a page on.
+fn last_byte_written(segment: &[u8]) -> Option<usize> {
+    let (mut at, mut last) = (LOG_DATA_AT, None);
+    while let Some(header) = segment.get(at..at + 32).filter(|header| header.starts_with(b"RBAT")) {
+        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes")) as usize;
+        let end = at + 32 + 32 * u32_at(12) + u32_at(8);
+        (last, at) = (Some(end - 1), end.next_multiple_of(4096));
+    }
+    last.filter(|last| *last < segment.len())
 }
 
 struct Building {
