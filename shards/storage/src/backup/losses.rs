@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// What is not in what was read, because the backup is damaged.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Losses {
-    /// Runs with damage; at most [`BACKUP_LOSSES_MAX`] are kept, all are counted in the numbers.
+    /// Runs with damage; at most [`crate::limits::BACKUP_LOSSES_MAX`] are kept, all are counted in the numbers.
     pub parts: Vec<LostPart>,
     /// Records that are lost, exactly. Some of their keys may have a newer record that was read.
     pub records: u64,
