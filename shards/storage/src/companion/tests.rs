@@ -98,11 +98,37 @@ struct Opener {
     opens: flume::Sender<(FailureKind, u32, Lsn)>,
     /// What each opening gives; an empty store when there are no more.
     results: Vec<Result<Lsn, SortedStoreError>>,
+    /// Whether a rescue comes to a good end; without one to tell it there is no rescue.
+    rescues: flume::Receiver<bool>,
+}
+
+/// Comes to the end that it is told.
+struct ToldRescue {
+    is_good: bool,
+    orders: Arc<Orders>,
+    upto: Lsn,
+}
+
+impl StoreRescue for ToldRescue {
+    fn step(&mut self, old: &dyn SortedStore) -> Result<Option<ReopenedStore>, SortedStoreError> {
+        assert_eq!(old.engine(), "moody");
+        if !self.is_good {
+            return Err(failure(FailureKind::Damaged));
+        }
+        let mut inner = MemorySortedStore::new();
+        inner.flush_durable(self.upto)?;
+        let store = Box::new(Moody { inner, orders: Arc::clone(&self.orders), flushes: None });
+        Ok(Some(ReopenedStore { store, generation: 7, wounds: Vec::new() }))
+    }
 }
 
 impl ReopenStore for Opener {
     fn is_time(&mut self, _: FailureKind, _: u32) -> bool {
         self.time.recv().unwrap_or(false)
+    }
+    fn rescue(&mut self, _: u32, upto: Lsn) -> Result<Option<Box<dyn StoreRescue>>, SortedStoreError> {
+        let Ok(is_good) = self.rescues.try_recv() else { return Ok(None) };
+        Ok(Some(Box::new(ToldRescue { is_good, orders: Arc::clone(&self.orders), upto })))
     }
     fn reopen(&mut self, kind: FailureKind, generation: u32, upto: Lsn) -> Result<ReopenedStore, SortedStoreError> {
         let _ = self.opens.send((kind, generation, upto));
@@ -121,6 +147,7 @@ struct Play {
     time: flume::Sender<bool>,
     opens: flume::Receiver<(FailureKind, u32, Lsn)>,
     flushes: flume::Sender<()>,
+    rescues: flume::Sender<bool>,
 }
 
 fn play(flushes_wait: bool, results: Vec<Result<Lsn, SortedStoreError>>) -> Play {
@@ -128,11 +155,12 @@ fn play(flushes_wait: bool, results: Vec<Result<Lsn, SortedStoreError>>) -> Play
     let (time, times) = flume::unbounded();
     let (open, opens) = flume::unbounded();
     let (flushes, word) = flume::unbounded();
+    let (rescue, rescues) = flume::unbounded();
     let flush_words = flushes_wait.then_some(word);
     let store = Moody { inner: MemorySortedStore::new(), orders: Arc::clone(&orders), flushes: flush_words };
-    let opener = Opener { orders: Arc::clone(&orders), time: times, opens: open, results };
+    let opener = Opener { orders: Arc::clone(&orders), time: times, opens: open, results, rescues };
     let companion = Companion::spawn("companion-test".to_owned(), Box::new(store), 1, None, Box::new(opener));
-    Play { companion: companion.expect("a thread"), orders, time, opens, flushes }
+    Play { companion: companion.expect("a thread"), orders, time, opens, flushes, rescues: rescue }
 }
 
 impl Play {
@@ -275,6 +303,35 @@ fn damage_met_by_a_read_takes_the_store_down_and_the_read_is_answered() {
     assert_eq!(play.read(7), ColdFound::Unreadable);
     play.down(FailureKind::Damaged);
     assert_eq!(play.read(7), ColdFound::Unreadable);
+    play.stop();
+}
+
+#[test]
+fn a_damaged_store_is_followed_by_what_could_be_rescued_from_its_handle() {
+    let play = play(false, Vec::new());
+    play.orders.read_is_damaged.store(true, Ordering::SeqCst);
+    assert_eq!(play.read(7), ColdFound::Unreadable);
+    play.down(FailureKind::Damaged);
+    play.orders.read_is_damaged.store(false, Ordering::SeqCst);
+    assert_eq!(play.read(7), ColdFound::Absent, "the old handle answers meanwhile");
+    play.rescues.send(true).expect("it is asked");
+    play.time.send(true).expect("it looks");
+    play.reopened(7);
+    assert!(play.opens.is_empty(), "nothing was opened for that");
+    play.stop();
+}
+
+#[test]
+fn a_rescue_in_vain_is_followed_by_an_opening() {
+    let play = play(false, Vec::new());
+    play.orders.read_is_damaged.store(true, Ordering::SeqCst);
+    assert_eq!(play.read(7), ColdFound::Unreadable);
+    play.down(FailureKind::Damaged);
+    play.rescues.send(false).expect("it is asked");
+    play.time.send(true).expect("it looks");
+    play.time.send(true).expect("it looks again");
+    play.reopened(2);
+    assert_eq!(play.opens.recv(), Ok((FailureKind::Damaged, 1, Lsn(0))));
     play.stop();
 }
 
