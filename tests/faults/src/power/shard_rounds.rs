@@ -16,9 +16,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
 /// Size of the disk.
 const IMAGE_MIB: u64 = 768;
@@ -62,6 +61,8 @@ struct Said {
     last_version: u64,
     found: Vec<(u32, Found)>,
     is_done: bool,
+    /// It says nothing more.
+    has_ended: bool,
     /// The power is going. An `fdatasync` that overlaps ext4's shutdown may report a success that never reached the disk (the
     /// end of its write is not told that the journal is gone); after a real cut nobody could have heard of it.
     is_cut: bool,
@@ -148,10 +149,34 @@ fn log_of(image: &Image) -> String {
     std::fs::read_to_string(log_path(image)).unwrap_or_default()
 }
 
+/// What a child says, for who waits for a word of it.
+#[derive(Default)]
+struct Heard {
+    said: Mutex<Said>,
+    changed: Condvar,
+}
+
+impl Heard {
+    fn lock(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, hear: impl FnOnce(&mut Said)) {
+        hear(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Waits as long as `is_awaited` holds, at most [`CHILD_WITHIN`].
+    fn wait_while(&self, is_awaited: impl Fn(&Said) -> bool) {
+        let waited = self.changed.wait_timeout_while(self.lock(), CHILD_WITHIN, |said| is_awaited(said));
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
 /// A child and the thread that listens to it.
 struct Running {
     child: Child,
-    said: Arc<Mutex<Said>>,
+    heard: Arc<Heard>,
     listener: JoinHandle<()>,
 }
 
@@ -168,23 +193,20 @@ impl Running {
         let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn();
         let mut child = spawned.map_err(|error| format!("cannot run {}: {error}", rounds.program.display()))?;
         let output = BufReader::new(child.stdout.take().expect("its output was asked to be piped"));
-        let said = Arc::new(Mutex::new(said));
-        let heard = Arc::clone(&said);
+        let heard = Arc::new(Heard { said: Mutex::new(said), ..Heard::default() });
+        let hearing = Arc::clone(&heard);
         let listener = std::thread::spawn(move || {
             for line in output.lines().map_while(Result::ok) {
-                heard.lock().unwrap_or_else(PoisonError::into_inner).hear(&line);
+                hearing.note(|said| said.hear(&line));
             }
+            hearing.note(|said| said.has_ended = true);
         });
-        Ok(Running { child, said, listener })
-    }
-
-    fn phase(&self) -> String {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner).phase.clone()
+        Ok(Running { child, heard, listener })
     }
 
     /// What it was doing last; from here on its acknowledgements do not count.
     fn last_phase(&self) -> String {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.heard.lock();
         said.is_cut = true;
         said.phase.clone()
     }
@@ -194,11 +216,7 @@ impl Running {
         if moment == Moment::Opening {
             return std::thread::sleep(dice.time(millis(1), millis(250)));
         }
-        let until = Instant::now() + CHILD_WITHIN;
-        while matches!(self.phase().as_str(), "" | "opening") && Instant::now() < until && !self.listener.is_finished()
-        {
-            std::thread::sleep(millis(2));
-        }
+        self.heard.wait_while(|said| matches!(said.phase.as_str(), "" | "opening") && !said.has_ended);
         std::thread::sleep(dice.time(millis(100), millis(1500)));
         if moment == Moment::Stopping {
             drop(self.child.stdin.take());
@@ -208,15 +226,13 @@ impl Running {
 
     /// Kills it (or waits for its end) and gives what it has said, to the last line.
     fn finish(mut self, is_killed: bool) -> Result<Said, String> {
-        let until = Instant::now() + CHILD_WITHIN;
-        while !is_killed && !self.listener.is_finished() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        self.heard.wait_while(|said| !is_killed && !said.has_ended);
         // It may have ended already; then there is nothing to kill.
         let _ = self.child.kill();
         self.child.wait().map_err(|error| format!("cannot wait for the child: {error}"))?;
         self.listener.join().map_err(|_| "the listener panicked".to_owned())?;
-        Ok(std::mem::take(&mut *self.said.lock().unwrap_or_else(PoisonError::into_inner)))
+        let said = std::mem::take(&mut *self.heard.lock());
+        Ok(said)
     }
 }
 
