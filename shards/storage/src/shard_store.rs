@@ -111,7 +111,7 @@ pub struct ShardStore {
     hlc_bound: u64,
     sorted_is_empty: bool,
     wounds: Wounds,
-    /// Log bytes since the last freeze.
+    /// Log bytes since the last freeze; after a start those of the files.
     log_bytes: u64,
     stats: StoreStats,
 }
@@ -401,6 +401,14 @@ impl ShardStore {
         self.log_bytes = 0;
         self.sorted_is_empty = false;
         FrozenTable::new(table, self.last_lsn, self.hlc_bound, None)
+    }
+
+    /// Bytes of log files that wait for the next checkpoint. Each start leaves one behind, full or not, and each must be read
+    /// to its end by the next start: after a few in a row a checkpoint is due, however little is in them.
+    pub(crate) fn count_log_files(&mut self, bytes: u64) {
+        if self.last_lsn != self.frozen_upto {
+            self.log_bytes = self.log_bytes.max(bytes);
+        }
     }
 
     /// The last record appended.

@@ -364,6 +364,21 @@ fn a_log_larger_than_memory_goes_on_to_the_sorted_store() {
 }
 
 #[test]
+fn starts_that_leave_a_nearly_empty_file_each_make_a_checkpoint_due() {
+    let (disk, mut sorted) = (CrashDisk::default(), MemorySortedStore::new());
+    // Files of 32 KiB, and a checkpoint after 1 MiB of log.
+    let due_at = (0..100).find(|&key| {
+        let mut shard = Shard::open(&disk, &mut sorted, small_options()).expect("opened");
+        let is_due = shard.recovered.store.checkpoint_due();
+        shard.put(key, object(key, 10)).expect("written");
+        is_due
+    });
+    assert_eq!(due_at, Some(33));
+    let shard = Shard::open(&disk, &mut sorted, small_options()).expect("opened");
+    assert!(shard.recovered.store.stats().memtable_active_bytes < 16 * 1024, "the memtable is far from full");
+}
+
+#[test]
 fn the_largest_object_fits_and_comes_back() {
     let (disk, mut sorted) = (CrashDisk::default(), MemorySortedStore::new());
     let options = RecoverOptions { wal: WalLimits::default(), ..small_options() };

@@ -135,5 +135,8 @@ pub async fn recover<D: Disk>(
     if let Some(error) = replay.failure.take() {
         return Err(error);
     }
+    // The last one is counted by what will be written to it.
+    let ended = survey.live.iter().rev().skip(1);
+    replay.store.count_log_files(ended.map(|live| live.header.bytes).sum());
     settle::settle(disk, replay, directory, survey, &options).await
 }
