@@ -31,6 +31,8 @@ pub(crate) async fn accept_loop(shard: SharedShard, door: Door, listener: Listen
                 let port = shard.turn(|shard| shard.arrive(door, stream));
                 port.into_iter().for_each(|port| spawn_detached(read_loop(shard.clone(), port)));
             }
+            // The door was shut: the node drains, and this shard has not heard of it yet.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
             Err(error) => {
                 note_failure(&shard, &error);
                 sleep(ACCEPT_RETRY_AFTER).await;
