@@ -45,12 +45,16 @@ fn step(name: &'static str, command: &str) -> Step {
     }
 }
 
+/// Each target over its seeds and some thousand changes of each, on the stable compiler.
+const FUZZ_TARGETS: &str = "cargo test --manifest-path fuzz/Cargo.toml --lib --no-default-features";
+
 /// Runs all steps. `Err` names the ones that failed.
 pub fn run(options: &CiOptions) -> Result<(), String> {
     let seeds =
         format!("cargo run --release -q -p rondo-simulator -- run --seeds {} --from {}", options.seeds, options.from);
     let steps = [
         Step { counts_itself: false, ..step("tests (the README's command)", "cargo test --workspace --no-fail-fast") },
+        Step { counts_itself: false, ..step("fuzz targets, as plain tests", FUZZ_TARGETS) },
         step("formatting", "cargo fmt --all --check"),
         step("clippy", "cargo clippy --workspace --all-targets -q -- -D warnings"),
         Step {
