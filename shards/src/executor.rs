@@ -78,6 +78,7 @@ pub(crate) async fn run_shard(parts: ExecutorParts) -> bool {
         space,
     });
 
+    // Before anything is waited for: until then a sleeping executor stays asleep.
     let beating = shard.clone();
     let beats = Arc::clone(&parts.pacemaker).follow(usize::from(index.0), move || beating.turn(Shard::beat));
     spawn_detached(async move {
