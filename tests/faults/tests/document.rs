@@ -1,5 +1,7 @@
 //! `docs/faults.md` has the moments and the troubles that the code knows, no more and no fewer.
 
+use rondo_faults::damage::cell::Cell;
+use rondo_faults::damage::table::Table;
 use rondo_faults::matrix::{disk_rows, document, power_rows};
 use rondo_storage::Engine;
 use std::path::Path;
@@ -10,6 +12,18 @@ fn text(path: &str) -> String {
 }
 
 const REMEDY: &str = "run `rondo-faults matrix --write docs/faults.md`";
+
+#[test]
+fn the_damage_table_has_every_fault_in_every_file_of_both_engines() {
+    let known =
+        Engine::ALL.into_iter().flat_map(|engine| Cell::all(engine).into_iter().map(move |cell| (engine, cell)));
+    let mut known: Vec<_> =
+        known.map(|(engine, cell)| vec![engine.to_string(), cell.file.to_string(), cell.fault.to_string()]).collect();
+    let mut written = document::rows(&text("docs/faults.md"), &Table::head(), 3);
+    known.sort();
+    written.sort();
+    assert_eq!(written, known, "{REMEDY}");
+}
 
 #[test]
 fn the_power_cut_table_has_every_moment() {
